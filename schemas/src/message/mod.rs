@@ -1,0 +1,24 @@
+//! What the domain speaks of, written to and read from the log. Here tags, ranges and identifiers
+//! are checked, once; behind it there are no raw strings and no sentinel values.
+//!
+//! The functions use the built-in schema ids; the methods of [`Codecs`] of the same names use those
+//! of a registry.
+//!
+//! [`Codecs`]: crate::Codecs
+
+mod command;
+mod fact;
+mod flat;
+mod link;
+mod outcome;
+mod parts;
+mod reply;
+mod row;
+mod update;
+
+pub use command::{decode_command, encode_command};
+pub use flat::{
+    FlatRegistration, decode_event, decode_registration, encode_event, encode_registration,
+};
+pub use link::{Closed, ClosedVerdict, Genesis, Link, decode_link, encode_link};
+pub use reply::{Reply, ReplyVerdict, decode_reply, encode_reply};

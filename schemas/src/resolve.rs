@@ -1,0 +1,74 @@
+//! Reads a record of another version: apache-avro decodes it with the writer's schema and resolves
+//! it to the current one. Slow (microseconds), and used while versions overlap only.
+
+use std::io::{self, Read};
+use std::sync::LazyLock;
+
+use apache_avro::util::max_allocation_bytes;
+use apache_avro::{Schema, from_avro_datum, to_avro_datum};
+
+use crate::error::DecodeError;
+use crate::record::Record;
+
+/// Most bytes that apache-avro may allocate for one value. Our largest record is a link of 256 KiB.
+const ALLOCATION_BYTES_MAX: usize = 4 << 20;
+
+/// apache-avro takes the limit once for the whole process.
+static ALLOCATION_LIMIT: LazyLock<usize> =
+    LazyLock::new(|| max_allocation_bytes(ALLOCATION_BYTES_MAX));
+
+/// The way from one writer's schema to the current one.
+pub(crate) struct Resolution {
+    id: u32,
+    writer: Schema,
+    reader: Schema,
+}
+
+impl Resolution {
+    pub(crate) fn new(record: Record, id: u32, source: &str) -> Result<Self, DecodeError> {
+        LazyLock::force(&ALLOCATION_LIMIT);
+        let writer = parse(id, source)?;
+        let found = writer.name().map(|name| name.name.clone()).unwrap_or_default();
+        if found != record.name() {
+            return Err(DecodeError::WrongRecord { id, found, expected: record.name() });
+        }
+        Ok(Self { id, writer, reader: parse(id, record.source())? })
+    }
+
+    /// The body as the current schema would have it.
+    pub(crate) fn resolve(&self, body: &[u8]) -> Result<Vec<u8>, DecodeError> {
+        let unresolvable = |error: apache_avro::Error| DecodeError::Unresolvable {
+            id: self.id,
+            reason: error.to_string(),
+        };
+        let mut body = Body { left: body, is_overrun: false };
+        let value = from_avro_datum(&self.writer, &mut body, Some(&self.reader));
+        if body.is_overrun {
+            return Err(DecodeError::Truncated);
+        }
+        let value = value.map_err(unresolvable)?;
+        if !body.left.is_empty() {
+            return Err(DecodeError::TrailingBytes { bytes: body.left.len() as u64 });
+        }
+        to_avro_datum(&self.reader, value).map_err(unresolvable)
+    }
+}
+
+/// Bytes that remember whether somebody wanted more of them. apache-avro takes the end of its input
+/// inside a union for null, so a record that was cut would pass as one with fewer fields.
+struct Body<'a> {
+    left: &'a [u8],
+    is_overrun: bool,
+}
+
+impl Read for Body<'_> {
+    fn read(&mut self, place: &mut [u8]) -> io::Result<usize> {
+        self.is_overrun |= self.left.len() < place.len();
+        self.left.read(place)
+    }
+}
+
+fn parse(id: u32, source: &str) -> Result<Schema, DecodeError> {
+    Schema::parse_str(source)
+        .map_err(|error| DecodeError::Unresolvable { id, reason: error.to_string() })
+}
