@@ -1,0 +1,152 @@
+//! Runs one task a partition: who owns what comes from the group, every task has a thread of its
+//! own, a task that fails or panics is made anew from the log, and everybody can see how it stands.
+
+mod runner;
+mod states;
+mod supervisor;
+mod task;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, bounded};
+
+use self::states::States;
+use self::supervisor::Supervisor;
+pub use self::task::{MakeTask, Ownership, Task, TaskError};
+use crate::log::{Log, LogError, LogErrorKind};
+use crate::metrics::RuntimeMetrics;
+
+/// So many failures without a stable run in between turn readiness red.
+const FAILURES_MAX: u32 = 3;
+
+/// How a partition's task stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskState {
+    /// It is being made: restoring.
+    Starting,
+    /// It works.
+    Running,
+    /// It works, and somebody should look.
+    Ailing {
+        /// Why.
+        reason: String,
+    },
+    /// Somebody newer has the partition.
+    GivenUp,
+    /// It failed and is made anew.
+    Restarting {
+        /// Why.
+        reason: String,
+        /// How many failures without a stable run in between.
+        failures: u32,
+    },
+    /// It waits for somebody to look.
+    Stopped {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What to run.
+#[derive(Clone)]
+pub struct HostOptions {
+    /// Names the tasks in threads, logs and metrics.
+    pub name: &'static str,
+    /// The group.
+    pub group: String,
+    /// The topics whose partitions are shared out.
+    pub topics: Vec<Arc<str>>,
+    /// The static name of this member.
+    pub member: String,
+    /// When a partition whose task panics again and again is left stopped.
+    pub panics: PanicPolicy,
+}
+
+/// So many panics of one partition within the window leave it stopped, red, until somebody looked.
+#[derive(Debug, Clone, Copy)]
+pub struct PanicPolicy {
+    /// Panics after which the task is made anew.
+    pub restarts_max: u32,
+    /// How far back panics count.
+    pub window: Duration,
+}
+
+impl Default for PanicPolicy {
+    fn default() -> Self {
+        Self { restarts_max: 5, window: Duration::from_secs(600) }
+    }
+}
+
+/// A running host.
+pub struct Host {
+    name: &'static str,
+    states: States,
+    stop: Sender<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Host {
+    /// Joins the group and runs a task for every partition it gives.
+    ///
+    /// # Errors
+    /// When the group cannot be joined or no thread can be made.
+    pub fn start(
+        log: &Arc<dyn Log>,
+        options: HostOptions,
+        metrics: RuntimeMetrics,
+        make: Arc<MakeTask>,
+    ) -> Result<Self, LogError> {
+        let member = log.join(&options.group, &options.topics, &options.member)?;
+        let states = States::default();
+        let (stop, stopped) = bounded(0);
+        let name = options.name;
+        let supervisor = Supervisor::new(options, member, make, metrics, states.clone());
+        let thread = spawn(format!("{name}-member"), move || supervisor.run(&stopped))?;
+        Ok(Self { name, states, stop, thread: Some(thread) })
+    }
+
+    /// How every partition that is ours stands.
+    pub fn states(&self) -> BTreeMap<u32, TaskState> {
+        self.states.all()
+    }
+
+    /// Why the host is not ready, if it is not.
+    pub fn problem(&self) -> Option<String> {
+        if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+            return Some(format!("{}: stopped: its member of the group has ended", self.name));
+        }
+        self.states.problem(self.name)
+    }
+
+    /// Stops all tasks at a record boundary and leaves the group.
+    pub fn stop(mut self) {
+        self.join();
+    }
+
+    fn join(&mut self) {
+        // Disconnecting the channel is the signal.
+        let (unused, _) = bounded(0);
+        self.stop = unused;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!(task = self.name, "the host of {} panicked", self.name);
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.join();
+    }
+}
+
+fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, LogError> {
+    std::thread::Builder::new().name(name.clone()).spawn(run).map_err(|error| {
+        let message = format!("no thread {name} can be made: {error}");
+        LogError::new(LogErrorKind::Unavailable, message)
+    })
+}

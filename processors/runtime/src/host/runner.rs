@@ -1,0 +1,173 @@
+//! One partition's thread: makes the task, steps it, makes it anew when it fails.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::states::States;
+use super::supervisor::Progress;
+use super::{FAILURES_MAX, MakeTask, Ownership, PanicPolicy, Task, TaskError, TaskState};
+use crate::metrics::RuntimeMetrics;
+
+/// How long one step of a task may wait for work.
+const STEP_WAIT: Duration = Duration::from_millis(50);
+/// How often progress and lag are looked at: in a cluster the log is asked for them.
+const REPORT_EVERY: Duration = Duration::from_millis(200);
+/// Time for a task to finish what is in flight.
+pub(super) const DRAIN_DEADLINE: Duration = Duration::from_secs(4);
+/// First wait before a task is made anew; doubles up to [`BACKOFF_MAX`].
+const BACKOFF_MIN: Duration = Duration::from_millis(50);
+/// Longest wait before a task is made anew.
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// A task that ran so long is healthy again.
+const STABLE_AFTER: Duration = Duration::from_secs(10);
+
+pub(super) struct Runner {
+    pub(super) name: &'static str,
+    pub(super) partition: u32,
+    /// Counts the assignments of the host.
+    pub(super) assignment: u64,
+    pub(super) ownership: Ownership,
+    pub(super) make: Arc<MakeTask>,
+    pub(super) metrics: RuntimeMetrics,
+    pub(super) states: States,
+    pub(super) progress: Progress,
+    pub(super) panics: PanicPolicy,
+    /// Disconnected: the signal to end.
+    pub(super) stopped: Receiver<()>,
+}
+
+impl Runner {
+    pub(super) fn run(self) {
+        let mut failures: u32 = 0;
+        let mut panicked: Vec<Instant> = Vec::new();
+        loop {
+            if failures < FAILURES_MAX {
+                self.set(TaskState::Starting);
+            }
+            let started = Instant::now();
+            let ended = std::panic::catch_unwind(AssertUnwindSafe(|| self.run_once(failures)));
+            if started.elapsed() >= STABLE_AFTER {
+                failures = 0;
+            }
+            let reason = match ended {
+                Ok(Ok(())) => return,
+                Ok(Err(TaskError::Stop(reason))) => {
+                    self.stay_stopped(reason);
+                    return;
+                }
+                Ok(Err(TaskError::GiveUp(reason))) => {
+                    tracing::warn!(
+                        kafka.partition = self.partition,
+                        "{}/{} gives up: {reason}",
+                        self.name,
+                        self.partition
+                    );
+                    self.set(TaskState::GivenUp);
+                    let _disconnected = self.stopped.recv();
+                    return;
+                }
+                Ok(Err(TaskError::Restart(reason))) => reason,
+                Err(panic) => {
+                    self.metrics.panics.inc();
+                    panicked.retain(|at| at.elapsed() < self.panics.window);
+                    panicked.push(Instant::now());
+                    let reason = format!("panicked: {}", text_of(&*panic));
+                    if panicked.len() > self.panics.restarts_max as usize {
+                        self.stay_stopped(format!("{} times in a row it {reason}", panicked.len()));
+                        return;
+                    }
+                    reason
+                }
+            };
+            failures += 1;
+            self.metrics.count_restart(self.name, self.partition);
+            tracing::warn!(
+                kafka.partition = self.partition,
+                failures,
+                "{}/{} is made anew from the log: {reason}",
+                self.name,
+                self.partition
+            );
+            self.set(TaskState::Restarting { reason, failures });
+            let backoff = BACKOFF_MIN.saturating_mul(1 << failures.min(10)).min(BACKOFF_MAX);
+            if self.waits_for_stop(backoff) {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the end of the assignment: the partition must not look abandoned.
+    fn stay_stopped(&self, reason: String) {
+        tracing::error!(
+            kafka.partition = self.partition,
+            "{}/{} stopped: {reason}",
+            self.name,
+            self.partition
+        );
+        self.set(TaskState::Stopped { reason });
+        let _disconnected = self.stopped.recv();
+    }
+
+    fn run_once(&self, failures: u32) -> Result<(), TaskError> {
+        let mut task = (self.make)(self.partition, &self.ownership)?;
+        let lag = self.metrics.lag(self.name, self.partition);
+        let started = Instant::now();
+        let mut reported: Option<Instant> = None;
+        let mut shown = None;
+        loop {
+            if self.waits_for_stop(Duration::ZERO) {
+                let drained = task.drain(DRAIN_DEADLINE);
+                *self.progress.lock() = task.progress();
+                lag.set(0);
+                return drained.or_else(|error| {
+                    tracing::warn!(%error, "{}/{}: {error}", self.name, self.partition);
+                    Ok(())
+                });
+            }
+            // Who fails again and again is not ready before it has run for a while.
+            let state = match task.problem() {
+                Some(reason) => Some(TaskState::Ailing { reason }),
+                None if failures < FAILURES_MAX || started.elapsed() >= STABLE_AFTER => {
+                    Some(TaskState::Running)
+                }
+                None => None,
+            };
+            if let Some(state) = state
+                && shown.as_ref() != Some(&state)
+            {
+                self.set(state.clone());
+                shown = Some(state);
+            }
+            task.step(STEP_WAIT)?;
+            if reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY) {
+                reported = Some(Instant::now());
+                self.report(&*task, &lag);
+            }
+        }
+    }
+
+    fn report(&self, task: &dyn Task, lag: &prometheus_client::metrics::gauge::Gauge) {
+        if let Some(progress) = task.progress() {
+            *self.progress.lock() = Some(progress);
+        }
+        if let Some(records) = task.lag_records() {
+            lag.set(i64::try_from(records).unwrap_or(i64::MAX));
+        }
+    }
+
+    fn waits_for_stop(&self, timeout: Duration) -> bool {
+        self.stopped.recv_timeout(timeout) != Err(RecvTimeoutError::Timeout)
+    }
+
+    fn set(&self, state: TaskState) {
+        self.states.set(self.partition, self.assignment, state);
+    }
+}
+
+fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a word")
+}

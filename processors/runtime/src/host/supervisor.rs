@@ -1,0 +1,221 @@
+//! The member of the group: hears what is ours, begins and ends runners, stores progress.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
+use parking_lot::Mutex;
+
+use super::runner::{DRAIN_DEADLINE, Runner};
+use super::states::States;
+use super::{HostOptions, MakeTask, Ownership, TaskState};
+use crate::log::{Committed, LogError, LogErrorKind, Member, MemberEvent, TopicPartition};
+use crate::metrics::RuntimeMetrics;
+
+/// How often the group is asked for news and progress is committed.
+const MEMBER_POLL: Duration = Duration::from_millis(200);
+/// Time for all runners to end. One that takes longer (it restores, or the log does not answer) is
+/// left to itself: the reader rule drops what it may still write.
+const END_DEADLINE: Duration = DRAIN_DEADLINE.saturating_add(Duration::from_secs(1));
+
+/// Where a runner leaves how far it has come.
+pub(super) type Progress = Arc<Mutex<Option<(TopicPartition, Committed)>>>;
+
+pub(super) struct Supervisor {
+    options: HostOptions,
+    member: Box<dyn Member>,
+    make: Arc<MakeTask>,
+    metrics: RuntimeMetrics,
+    states: States,
+    tasks: BTreeMap<u32, Running>,
+    assignments: u64,
+}
+
+struct Running {
+    ownership: Ownership,
+    progress: Progress,
+    /// Dropped: the signal to end.
+    stop: Sender<()>,
+    /// Disconnected: it has ended.
+    ended: Receiver<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Supervisor {
+    pub(super) fn new(
+        options: HostOptions,
+        member: Box<dyn Member>,
+        make: Arc<MakeTask>,
+        metrics: RuntimeMetrics,
+        states: States,
+    ) -> Self {
+        Self { options, member, make, metrics, states, tasks: BTreeMap::new(), assignments: 0 }
+    }
+
+    pub(super) fn run(mut self, stopped: &Receiver<()>) {
+        loop {
+            match self.member.poll(MEMBER_POLL) {
+                Ok(event) => {
+                    self.states.set_shut_out(None);
+                    if let Some(event) = event {
+                        self.handle(event);
+                    }
+                }
+                Err(error) => self.handle_error(&error),
+            }
+            self.ask_for_ownership();
+            self.commit();
+            if stopped.try_recv() != Err(TryRecvError::Empty) {
+                break;
+            }
+        }
+        let owned: Vec<_> = self.tasks.keys().copied().collect();
+        let progress = self.end(&owned);
+        self.store(&progress);
+    }
+
+    fn handle(&mut self, event: MemberEvent) {
+        match event {
+            MemberEvent::Assigned { partitions, .. } => {
+                for partition in numbers(&partitions) {
+                    self.begin(partition);
+                }
+            }
+            MemberEvent::Revoked { partitions } => {
+                let progress = self.end(&numbers(&partitions));
+                self.store(&progress);
+                if let Err(error) = self.member.release(&partitions) {
+                    tracing::error!(%error, "group {}: {error}", self.options.group);
+                }
+            }
+            MemberEvent::Lost { partitions } => self.lose(&numbers(&partitions)),
+        }
+    }
+
+    fn handle_error(&mut self, error: &LogError) {
+        tracing::error!(%error, "group {}: {error}", self.options.group);
+        if error.kind() == LogErrorKind::Fenced {
+            self.states.set_shut_out(Some(error.to_string()));
+            let owned: Vec<_> = self.tasks.keys().copied().collect();
+            self.lose(&owned);
+        }
+        std::thread::park_timeout(MEMBER_POLL);
+    }
+
+    /// Somebody else has them already, and stores their progress.
+    fn lose(&mut self, partitions: &[u32]) {
+        for partition in partitions {
+            if let Some(running) = self.tasks.get(partition) {
+                running.ownership.give_up();
+            }
+        }
+        let _others_go_on_from_theirs = self.end(partitions);
+    }
+
+    /// Keeps every task's view of whose its partition is as fresh as the group's answer.
+    fn ask_for_ownership(&self) {
+        for (partition, running) in &self.tasks {
+            let is_ours = self
+                .options
+                .topics
+                .iter()
+                .all(|topic| self.member.owns(&TopicPartition::new(topic.clone(), *partition)));
+            running.ownership.set(is_ours);
+        }
+    }
+
+    fn begin(&mut self, partition: u32) {
+        if self.tasks.contains_key(&partition) {
+            return;
+        }
+        self.assignments += 1;
+        let ownership = Ownership::new();
+        let progress = Progress::default();
+        let (stop, stopped) = bounded(0);
+        let (ending, ended) = bounded::<()>(0);
+        let runner = Runner {
+            name: self.options.name,
+            partition,
+            assignment: self.assignments,
+            ownership: ownership.clone(),
+            make: self.make.clone(),
+            metrics: self.metrics.clone(),
+            states: self.states.clone(),
+            progress: Arc::clone(&progress),
+            panics: self.options.panics,
+            stopped,
+        };
+        self.states.begin(partition, self.assignments, TaskState::Starting);
+        let run = move || {
+            runner.run();
+            drop(ending);
+        };
+        match super::spawn(format!("{}-{partition}", self.options.name), run) {
+            Ok(thread) => {
+                let running = Running { ownership, progress, stop, ended, thread };
+                self.tasks.insert(partition, running);
+            }
+            Err(error) => {
+                let state = TaskState::Stopped { reason: error.to_string() };
+                self.states.begin(partition, self.assignments, state);
+            }
+        }
+    }
+
+    /// Ends runners, all at the same time, and returns how far they came.
+    fn end(&mut self, partitions: &[u32]) -> Vec<(TopicPartition, Committed)> {
+        let deadline = Instant::now() + END_DEADLINE;
+        let mut ending = Vec::new();
+        for partition in partitions {
+            if let Some(Running { ownership, progress, stop, ended, thread }) =
+                self.tasks.remove(partition)
+            {
+                drop(stop);
+                ending.push((*partition, ownership, progress, ended, thread));
+            }
+        }
+        let mut all = Vec::new();
+        for (partition, ownership, progress, ended, thread) in ending {
+            if ended.recv_deadline(deadline) == Err(RecvTimeoutError::Timeout) {
+                tracing::warn!(
+                    kafka.partition = partition,
+                    "{}/{partition} did not end in time and is left to itself",
+                    self.options.name
+                );
+            } else if thread.join().is_err() {
+                tracing::error!("the thread of {}/{partition} panicked", self.options.name);
+            }
+            ownership.give_up();
+            all.extend(progress.lock().take());
+        }
+        for partition in partitions {
+            self.states.end(*partition);
+        }
+        all
+    }
+
+    fn commit(&mut self) {
+        let progress: Vec<_> =
+            self.tasks.values().filter_map(|running| running.progress.lock().take()).collect();
+        self.store(&progress);
+    }
+
+    fn store(&mut self, progress: &[(TopicPartition, Committed)]) {
+        if progress.is_empty() {
+            return;
+        }
+        if let Err(error) = self.member.commit(progress) {
+            // Progress of the group is for dashboards; correctness never reads it.
+            tracing::warn!(%error, "group {}: progress is not stored: {error}", self.options.group);
+        }
+    }
+}
+
+fn numbers(partitions: &[TopicPartition]) -> Vec<u32> {
+    let mut numbers: Vec<_> = partitions.iter().map(|one| one.partition).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
+}

@@ -1,0 +1,144 @@
+//! How a worker begins: the tail of the facts, a genesis where there is none, and the commands
+//! behind the cursor.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::side::Side;
+use super::ticks::Ticks;
+use super::{Worker, WorkerOptions};
+use crate::chain::{ChainWriter, Cursor};
+use crate::dead_letter::Circuit;
+use crate::follower::Position;
+use crate::host::{Ownership, TaskError};
+use crate::log::headers::HeadersBuilder;
+use crate::log::{Isolation, Outgoing, TopicPartition};
+use crate::standby::{Source, Standby};
+use crate::topology::Topology;
+
+/// Longest wait for the acknowledgement of a genesis.
+const GENESIS_WAIT: Duration = Duration::from_secs(10);
+
+impl<T: Topology> Worker<T> {
+    /// Takes a partition over from a fold of it: reads the tail of the facts and resumes the
+    /// commands behind the cursor. Nothing that was folded is folded again.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or its topics do not fit together.
+    pub fn take_over(
+        mut standby: Standby<T>,
+        options: WorkerOptions,
+        ownership: Ownership,
+    ) -> Result<Self, TaskError> {
+        let source = standby.source().clone();
+        let partition = standby.partition();
+        let fact_partition = TopicPartition::new(source.facts.clone(), partition);
+        let command_partition = TopicPartition::new(source.commands.clone(), partition);
+        check_partitions(&source)?;
+        standby.check_commands()?;
+        standby.catch_up(source.log.watermarks(&fact_partition)?.high)?;
+        if standby.position().is_none() {
+            write_genesis(&source, standby.topology(), &command_partition, &fact_partition)?;
+            standby.catch_up(source.log.watermarks(&fact_partition)?.high)?;
+        }
+        let Some(Position { offset: high, cursor }) = standby.position() else {
+            let reason = format!("the genesis of {fact_partition} is written but does not count");
+            return Err(TaskError::Restart(reason));
+        };
+        check_cursor(&source, &command_partition, cursor)?;
+        let commands =
+            source.log.reader(&command_partition, cursor.next_command(), Isolation::Uncommitted)?;
+        let name = format!("{}-{partition}", source.topology);
+        #[cfg_attr(not(feature = "testing"), expect(unused_mut, reason = "tests break rules"))]
+        let mut writer = ChainWriter::new(cursor, high);
+        #[cfg(feature = "testing")]
+        if let Some(rule) = options.broken {
+            writer.break_rule(rule);
+        }
+        Ok(Self {
+            producer: source.log.producer(&name)?,
+            side: Side::new(source.log.clone(), format!("{name}-side"))?,
+            circuit: Circuit::new(options.circuit),
+            source,
+            options,
+            partition,
+            ownership,
+            topology: standby.into_topology(),
+            writer,
+            commands,
+            command_partition,
+            fact_partition,
+            ticks: Ticks::default(),
+            waiting: VecDeque::new(),
+            sent: VecDeque::new(),
+            in_flight_bytes: 0,
+            burst: Vec::new(),
+            outbox: Vec::new(),
+            deliveries: Vec::new(),
+            labels: BTreeMap::new(),
+            stopping: None,
+        })
+    }
+}
+
+/// Whether a link can go to the partition that has its command's number.
+fn check_partitions(source: &Source) -> Result<(), TaskError> {
+    let count = |topic| Ok::<_, TaskError>(source.log.describe(topic)?.spec.partitions);
+    let (commands, facts) = (count(&source.commands)?, count(&source.facts)?);
+    if commands == facts {
+        return Ok(());
+    }
+    Err(TaskError::Stop(format!(
+        "{} has {commands} partitions and {} has {facts}: a fact has to go to the partition with \
+         its command's number, so make both topics with the same number",
+        source.commands, source.facts
+    )))
+}
+
+fn write_genesis<T: Topology>(
+    source: &Source,
+    topology: &T,
+    commands: &TopicPartition,
+    facts: &TopicPartition,
+) -> Result<(), TaskError> {
+    let id = source.log.describe(&source.commands)?.id;
+    let first_offset = source.log.watermarks(commands)?.low;
+    let draft = topology.genesis(&id, first_offset);
+    let mut headers = HeadersBuilder::from_headers(&draft.headers);
+    ChainWriter::genesis(&id, first_offset, &draft.value, &mut headers);
+    let genesis = Outgoing {
+        key: draft.key,
+        value: Some(draft.value),
+        headers: headers.build(),
+        timestamp_ms: None,
+    };
+    let name = format!("{}-{}-genesis", source.topology, facts.partition);
+    Side::new(source.log.clone(), name)?.keep(facts, genesis, GENESIS_WAIT)
+}
+
+/// Whether the commands behind the cursor are still there.
+fn check_cursor(
+    source: &Source,
+    commands: &TopicPartition,
+    cursor: Cursor,
+) -> Result<(), TaskError> {
+    let marks = source.log.watermarks(commands)?;
+    let next = cursor.next_command();
+    if next < marks.low {
+        return Err(TaskError::Stop(format!(
+            "commands {next} to {} of {commands} expired before they were decided: raise the \
+             retention of the topic, then tell the callers; `cityevents explain` names the last \
+             decided one",
+            marks.low - 1
+        )));
+    }
+    if next > marks.high {
+        return Err(TaskError::Stop(format!(
+            "the facts were decided up to command {} of {commands}, which ends at {}: the command \
+             topic lost records or is another one",
+            next - 1,
+            marks.high
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! Snapshots save time and are never the truth.
+
+use std::sync::Arc;
+
+use cityevents_runtime::log::Log as _;
+use cityevents_runtime::snapshot::SnapshotStore;
+use cityevents_runtime::topology::Topology as _;
+use futures::executor::block_on;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStoreExt as _, PutPayload};
+
+use super::fixture::{COMMANDS, FACTS, Program, World, run, spec};
+
+/// A world with snapshots, and a hand on their files.
+fn world() -> (World, Arc<InMemory>) {
+    let mut world = World::new();
+    let files = Arc::new(InMemory::new());
+    world.source.snapshots = Some(SnapshotStore::new(files.clone()).unwrap());
+    (world, files)
+}
+
+/// Decides some commands and takes a snapshot behind them.
+fn snapshot_after(world: &World, commands: &[&str]) -> String {
+    let mut worker = world.worker();
+    world.send(commands);
+    run(&mut worker).unwrap();
+    world.restore().take_snapshot().unwrap().unwrap()
+}
+
+/// Restores and returns how many links it took.
+fn links_folded(world: &World) -> u64 {
+    let before = world.folds();
+    let restored = world.restore();
+    let folded = world.folds() - before;
+    let without = cityevents_runtime::standby::Source { snapshots: None, ..world.source.clone() };
+    let from_facts =
+        cityevents_runtime::standby::Standby::restore(&without, 0, || world.toy()).unwrap();
+    assert_eq!(restored.topology().encode_state(), from_facts.topology().encode_state());
+    assert_eq!(restored.position(), from_facts.position());
+    folded
+}
+
+#[test]
+fn a_restore_from_a_snapshot_is_the_same_as_one_from_the_facts() {
+    let (world, _) = world();
+    snapshot_after(&world, &["add a", "same", "add b"]);
+    assert_eq!(links_folded(&world), 0);
+    let mut worker = world.worker();
+    world.send(&["add a", "alarm x 1800000000000 3", "same"]);
+    run(&mut worker).unwrap();
+    assert_eq!(links_folded(&world), 3, "only what came after it");
+    let store = world.source.snapshots.clone().unwrap();
+    let listed = store.list("toy", 0).unwrap();
+    let (description, _) = store.get(&listed[0].name).unwrap();
+    assert_eq!((description.fact_offset, description.partition), (3, 0));
+    assert_eq!(description.fold_version, 1);
+}
+
+#[test]
+fn a_worker_goes_on_from_a_snapshot() {
+    let (world, _) = world();
+    snapshot_after(&world, &["add a", "same", "add b"]);
+    let mut worker = world.worker();
+    world.send(&["add a", "add a", "add a"]);
+    run(&mut worker).unwrap();
+    assert_eq!(world.answers().last().unwrap(), "5 full by 5");
+    assert_eq!(links_folded(&world), 3);
+}
+
+#[test]
+fn before_the_genesis_there_is_nothing_to_write() {
+    let (world, _) = world();
+    assert_eq!(world.restore().take_snapshot().unwrap(), None);
+}
+
+#[test]
+fn a_damaged_snapshot_is_skipped_and_the_one_before_it_used() {
+    let (world, files) = world();
+    snapshot_after(&world, &["add a"]);
+    let newest = Path::from(snapshot_after(&world, &["add b"]));
+    assert_eq!(links_folded(&world), 0);
+    let good = block_on(async { files.get(&newest).await?.bytes().await }).unwrap();
+    for damage in [good.slice(..good.len() / 2), good.slice(..0)] {
+        block_on(files.put(&newest, PutPayload::from(damage))).unwrap();
+        assert_eq!(links_folded(&world), 1);
+    }
+    let mut flipped = good.to_vec();
+    flipped[good.len() - 40] ^= 1;
+    block_on(files.put(&newest, PutPayload::from(flipped))).unwrap();
+    assert_eq!(links_folded(&world), 1);
+}
+
+#[test]
+fn with_no_good_snapshot_the_facts_are_folded_from_the_beginning() {
+    let (world, files) = world();
+    let only = Path::from(snapshot_after(&world, &["add a", "add b"]));
+    block_on(files.put(&only, PutPayload::from_static(b"no snapshot"))).unwrap();
+    assert_eq!(links_folded(&world), 3);
+}
+
+#[test]
+fn a_snapshot_of_a_newer_fold_is_skipped_and_the_own_one_used() {
+    let (world, _) = world();
+    snapshot_after(&world, &["add a"]);
+    let newer =
+        World { program: Program { fold_version: 2, ..Program::default() }, ..world.clone() };
+    for command in ["add b", "add c", "add d", "add e"] {
+        snapshot_after(&newer, &[command]);
+    }
+    assert_eq!(links_folded(&newer), 0);
+    assert_eq!(links_folded(&world), 4, "the own one is still there");
+}
+
+#[test]
+fn a_state_that_cannot_be_read_is_skipped() {
+    let (world, _) = world();
+    snapshot_after(&world, &["add a"]);
+    snapshot_after(&world, &["add b"]);
+    let store = world.source.snapshots.clone().unwrap();
+    let newest = &store.list("toy", 0).unwrap()[0];
+    let (mut description, _) = store.get(&newest.name).unwrap();
+    let garbage = b"no state";
+    description.state_bytes = garbage.len() as u64;
+    store.put(&description, garbage).unwrap();
+    assert_eq!(links_folded(&world), 1);
+}
+
+#[test]
+fn a_snapshot_of_topics_that_are_gone_is_skipped() {
+    let (world, _) = world();
+    for command in ["add a", "add a", "add a", "add b"] {
+        snapshot_after(&world, &[command]);
+    }
+    for topic in [COMMANDS, FACTS] {
+        world.log.delete_topic(topic).unwrap();
+        world.log.create_topic(&spec(topic, 1)).unwrap();
+    }
+    snapshot_after(&world, &["add z"]);
+    assert_eq!(links_folded(&world), 0, "the new topics have a snapshot of their own");
+    let state = world.restore().topology().state.clone();
+    assert_eq!(state.counters.keys().collect::<Vec<_>>(), ["z"]);
+}
+
+#[test]
+fn a_snapshot_beyond_the_end_of_the_log_is_skipped() {
+    let (world, _) = world();
+    snapshot_after(&world, &["add a"]);
+    snapshot_after(&world, &["add b"]);
+    let store = world.source.snapshots.clone().unwrap();
+    let (description, state) = store.get(&store.list("toy", 0).unwrap()[0].name).unwrap();
+    let beyond = cityevents_runtime::snapshot::Description {
+        fact_offset: description.fact_offset + 1,
+        ..description.clone()
+    };
+    store.put(&beyond, &state).unwrap();
+    assert_eq!(links_folded(&world), 0, "the one before it ends at the end");
+    assert_eq!(world.restore().position().unwrap().offset, description.fact_offset);
+}
+
+#[test]
+fn snapshots_lie_in_a_folder_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new();
+    world.source.snapshots = Some(SnapshotStore::folder(folder.path()).unwrap());
+    let name = snapshot_after(&world, &["add a"]);
+    assert!(folder.path().join(&name).is_file(), "{name}");
+    world.source.snapshots = Some(SnapshotStore::folder(folder.path()).unwrap());
+    assert_eq!(links_folded(&world), 0);
+}
