@@ -1,0 +1,110 @@
+//! Tables: what the log says, as rows that answer by key.
+//!
+//! Narrow traits per table ([`tables`]), with two adapters here: [`embedded`] on an LSM tree in a
+//! folder, and [`memory`]. Both pass one contract suite (feature `testing`), and so must any later
+//! one. The contract is written so that it fits CQL too:
+//!
+//! - A table is a partition key, a clustering key and a row. Nothing is joined, and nothing is
+//!   scanned but a range of clustering keys.
+//! - A [`row::Mutation`] carries a whole row and a write timestamp; the highest timestamp wins, row
+//!   by row. So mutations may come twice, late, in any order and from two writers at once.
+//! - Nothing is deleted: rows have states. What expires says when, and readers pass the time.
+//! - Listings follow from the rows alone. A registration moves in the line of its event when it is
+//!   joined anew, an event moves in the list when its start changes; a mutation does not say from
+//!   where, since its writer keeps no state. The embedded adapter looks at the row before and takes
+//!   the old place away in the same batch. An adapter that cannot do that (CQL: a read before a
+//!   write races) writes the new place only and lets readers check each place against its row:
+//!   a place that its row does not confirm is skipped, and taken away with its own timestamp.
+//! - The one thing that is decided by who comes first, the key of a person, has a table of its own
+//!   that is never written otherwise ([`tables::PersonKeys`]).
+//!
+//! Rows can be rebuilt from the log at any time, so writing them waits for no disk; the keys of
+//! persons cannot, so writing those does.
+
+pub mod codec;
+pub mod embedded;
+mod error;
+mod filter;
+pub mod memory;
+mod query;
+pub mod row;
+pub mod tables;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod text;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub use error::ViewsError;
+pub use query::{
+    EventFilter, EventPosition, EventsQuery, OwnEventPosition, OwnEventsQuery, OwnJoinPosition,
+    Page, ParticipantPosition, ParticipantsQuery,
+};
+pub use row::{
+    BanRow, CountersRow, EventRow, Mutation, OutcomeRow, OutcomeVerdict, PersonKey, ProgressRow,
+    RegistrationRow, Row, WriteTimestamp,
+};
+pub use tables::{
+    BoxFuture, PersonKeys, ReadBans, ReadCounters, ReadEvents, ReadOutcomes, ReadProgress,
+    ReadRegistrations, WriteTables,
+};
+
+/// All tables of one adapter. Cheap to clone.
+#[derive(Clone)]
+pub struct Views {
+    /// Writes every table but the keys of persons.
+    pub write: Arc<dyn WriteTables>,
+    /// Events and their lists.
+    pub events: Arc<dyn ReadEvents>,
+    /// Registrations, by event, by person, and the line.
+    pub registrations: Arc<dyn ReadRegistrations>,
+    /// Who is kept out.
+    pub bans: Arc<dyn ReadBans>,
+    /// What the registrations of an event add up to.
+    pub counters: Arc<dyn ReadCounters>,
+    /// What came of a command.
+    pub outcomes: Arc<dyn ReadOutcomes>,
+    /// The keys that seal free text about persons.
+    pub person_keys: Arc<dyn PersonKeys>,
+    /// How far projections have come.
+    pub progress: Arc<dyn ReadProgress>,
+}
+
+impl Views {
+    /// Tables in a folder of their own, made if it is not there.
+    pub fn embedded(dir: &Path, options: embedded::Options) -> Result<Self, ViewsError> {
+        embedded::EmbeddedViews::open(dir, options).map(Self::of)
+    }
+
+    /// Tables in memory, empty.
+    pub fn memory() -> Self {
+        Self::of(memory::MemoryViews::default())
+    }
+
+    /// The tables of an adapter that has them all.
+    pub fn of<T>(adapter: T) -> Self
+    where
+        T: WriteTables
+            + ReadEvents
+            + ReadRegistrations
+            + ReadBans
+            + ReadCounters
+            + ReadOutcomes
+            + PersonKeys
+            + ReadProgress
+            + 'static,
+    {
+        let adapter = Arc::new(adapter);
+        Self {
+            write: adapter.clone(),
+            events: adapter.clone(),
+            registrations: adapter.clone(),
+            bans: adapter.clone(),
+            counters: adapter.clone(),
+            outcomes: adapter.clone(),
+            person_keys: adapter.clone(),
+            progress: adapter,
+        }
+    }
+}
