@@ -1,0 +1,360 @@
+//! The audit: reads the whole log as an outsider and proves the invariants with a plain model of
+//! its own. It trusts the log and the reader rule, and neither `decide` nor `apply`.
+//!
+//! Beside the nine invariants it checks that nothing is lost: every command up to the cursor of
+//! the chain has exactly one verdict, the one of its own id.
+
+mod model;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cityevents_domain::fact::Fact;
+use cityevents_domain::ids::CommandId;
+use cityevents_domain::invariants::Invariant;
+use cityevents_domain::state::{Partition, Slot};
+use cityevents_runtime::chain::{ChainReader, Linked};
+use cityevents_runtime::log::{
+    Isolation, Log, LogError, PollLimit, Reader, Record, TopicPartition,
+};
+use cityevents_schemas::message::{ClosedVerdict, Link, decode_command, decode_link};
+
+pub use self::model::{Model, PlainEvent, Wrong};
+
+const READ: PollLimit = PollLimit { records: 8_192, bytes: 8 << 20 };
+const READ_WAIT: Duration = Duration::from_secs(10);
+
+/// What was read and counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Report {
+    /// Partitions read.
+    pub partitions: u32,
+    /// Links that count.
+    pub links: u64,
+    /// Records that do not count.
+    pub unlinked: u64,
+    /// Facts.
+    pub facts: u64,
+    /// Commands with a verdict.
+    pub commands: u64,
+    /// Commands behind the chain, not decided yet.
+    pub pending: u64,
+    /// Commands without effect, by code.
+    pub without_effect: BTreeMap<String, u64>,
+    /// Events.
+    pub events: u64,
+    /// People with a place, over all events that are not over.
+    pub active: u64,
+    /// People waiting, over all events that are not over.
+    pub waiting: u64,
+}
+
+/// What is wrong with a log.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// A promise is broken.
+    #[error("{} is broken at {partition} offset {offset}: {seen} ({})",
+            .invariant.id(), .invariant.sentence())]
+    Broken {
+        /// Which.
+        invariant: Invariant,
+        /// Where.
+        partition: TopicPartition,
+        /// The first offending record.
+        offset: u64,
+        /// What was seen.
+        seen: String,
+    },
+    /// The chain and the commands do not fit together.
+    #[error("the chain at {partition} offset {offset} does not fit the commands: {seen}")]
+    Chain {
+        /// Where.
+        partition: TopicPartition,
+        /// The first offending record.
+        offset: u64,
+        /// What was seen.
+        seen: String,
+    },
+    /// A fact that counts cannot be read.
+    #[error("the fact at {partition} offset {offset} cannot be read: {reason}")]
+    Undecodable {
+        /// Where.
+        partition: TopicPartition,
+        /// Which record.
+        offset: u64,
+        /// Why.
+        reason: String,
+    },
+    /// The log cannot be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// Reads every partition of the facts, and the commands beside it. `progress` hears how many
+/// records of how many were read.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn audit(
+    log: &dyn Log,
+    commands: &Arc<str>,
+    facts: &Arc<str>,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Report, AuditError> {
+    let count = log.describe(facts)?.spec.partitions;
+    let mut report = Report { partitions: count, ..Report::default() };
+    let mut total = 0;
+    for partition in 0..count {
+        total += log.watermarks(&TopicPartition::new(facts.clone(), partition))?.high;
+    }
+    let mut done = 0;
+    for partition in 0..count {
+        let mut auditor = PartitionAudit::new(log, commands, facts, partition)?;
+        auditor.run(&mut report, |records| {
+            done += records;
+            progress(done, total);
+        })?;
+        auditor.finish(log, &mut report)?;
+    }
+    Ok(report)
+}
+
+struct PartitionAudit {
+    facts: TopicPartition,
+    commands: TopicPartition,
+    high: u64,
+    reader: Box<dyn Reader>,
+    chain: ChainReader,
+    command_reader: CommandReader,
+    model: Model,
+    fold: Partition,
+    split_fold: Partition,
+    folded: u64,
+}
+
+impl PartitionAudit {
+    fn new(
+        log: &dyn Log,
+        commands: &Arc<str>,
+        facts: &Arc<str>,
+        partition: u32,
+    ) -> Result<Self, LogError> {
+        let facts = TopicPartition::new(facts.clone(), partition);
+        let commands = TopicPartition::new(commands.clone(), partition);
+        Ok(Self {
+            high: log.watermarks(&facts)?.high,
+            reader: log.reader(&facts, 0, Isolation::Uncommitted)?,
+            chain: ChainReader::default(),
+            command_reader: CommandReader::new(log, &commands)?,
+            facts,
+            commands,
+            model: Model::default(),
+            fold: Partition::default(),
+            split_fold: Partition::default(),
+            folded: 0,
+        })
+    }
+
+    fn run(
+        &mut self,
+        report: &mut Report,
+        mut progress: impl FnMut(u64),
+    ) -> Result<(), AuditError> {
+        let mut batch = Vec::new();
+        while self.reader.position() < self.high {
+            batch.clear();
+            self.reader.poll(READ, READ_WAIT, &mut batch)?;
+            if batch.is_empty() {
+                let kind = cityevents_runtime::log::LogErrorKind::TimedOut;
+                let message = format!("{} gives nothing below {}", self.facts, self.high);
+                return Err(LogError::new(kind, message).into());
+            }
+            for record in &batch {
+                self.take(record, report)?;
+            }
+            progress(batch.len() as u64);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, record: &Record, report: &mut Report) -> Result<(), AuditError> {
+        let before = self.chain.cursor();
+        match self.chain.accept(record) {
+            Linked::Dropped(_) => {
+                report.unlinked += 1;
+                return Ok(());
+            }
+            Linked::Genesis => {
+                report.links += 1;
+                return Ok(());
+            }
+            Linked::Link => report.links += 1,
+        }
+        let value = record.value.as_deref().unwrap_or_default();
+        let link = decode_link(value).map_err(|error| AuditError::Undecodable {
+            partition: self.facts.clone(),
+            offset: record.offset,
+            reason: error.to_string(),
+        })?;
+        let first = before.map_or(0, |cursor| cursor.next_command());
+        let last = self.chain.cursor().map_or(first, |cursor| cursor.next_command());
+        self.check_verdicts(record.offset, &link, first, last, report)?;
+        if let Some(fact) = &link.fact {
+            report.facts += 1;
+            self.model
+                .take(fact)
+                .map_err(|(invariant, seen)| self.broken(invariant, record.offset, seen))?;
+            self.fold_fact(fact);
+        }
+        Ok(())
+    }
+
+    /// Every command from `first` to before `last` has exactly one verdict here, under its own id.
+    fn check_verdicts(
+        &mut self,
+        offset: u64,
+        link: &Link,
+        first: u64,
+        last: u64,
+        report: &mut Report,
+    ) -> Result<(), AuditError> {
+        let wrong = |partition: &TopicPartition, seen| {
+            Err(AuditError::Chain { partition: partition.clone(), offset, seen })
+        };
+        let mut expected = first;
+        let closed = link.closed.iter().map(|closed| (closed.offset, closed.command));
+        let fact = link.fact.as_ref().map(|fact| (last - 1, Some(fact.command)));
+        for (command, id) in closed.chain(fact) {
+            if command != expected {
+                let seen = format!("command {expected} of {} has no verdict", self.commands);
+                return wrong(&self.facts, seen);
+            }
+            expected += 1;
+            let Some(written) = self.command_reader.id_of(command)? else {
+                continue;
+            };
+            if written != id {
+                let seen = format!("command {command} is {written:?}, the verdict is for {id:?}");
+                return wrong(&self.facts, seen);
+            }
+        }
+        if expected != last {
+            let seen = format!("commands {expected} to {} have no verdict", last - 1);
+            return wrong(&self.facts, seen);
+        }
+        report.commands += last - first;
+        for closed in &link.closed {
+            let code = match &closed.verdict {
+                ClosedVerdict::Refused(refusal) => refusal.code(),
+                ClosedVerdict::Unchanged(_) => "unchanged",
+                ClosedVerdict::Undecodable => "undecodable",
+            };
+            *report.without_effect.entry(code.to_owned()).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    /// Folds a fact twice; the second fold is taken apart and put together again now and then.
+    fn fold_fact(&mut self, fact: &Fact) {
+        self.fold.apply(fact);
+        self.split_fold.apply(fact);
+        self.folded += 1;
+        if self.folded.is_power_of_two() {
+            let mut state = Vec::new();
+            self.split_fold.encode(&mut state);
+            if let Ok(restored) = Partition::decode(&state) {
+                self.split_fold = restored;
+            }
+        }
+    }
+
+    fn finish(self, log: &dyn Log, report: &mut Report) -> Result<(), AuditError> {
+        let last = self.high.saturating_sub(1);
+        if self.fold.hash() != self.split_fold.hash() {
+            let seen = "a fold that was split has another hash".to_owned();
+            return Err(self.broken(Invariant::SameFold, last, seen));
+        }
+        for (id, event) in self.model.events() {
+            report.events += 1;
+            let Some(slot) = self.fold.find(id) else {
+                let seen = format!("event {id} is not in the fold");
+                return Err(self.broken(Invariant::SameFold, last, seen));
+            };
+            let Slot::Open(state) = slot else { continue };
+            report.active += u64::from(event.active);
+            report.waiting += event.line.len() as u64;
+            let people = state.registrations();
+            let differs = people
+                .iter()
+                .any(|entry| event.people.get(&entry.user()) != Some(&entry.standing().status()));
+            let slots = state.line().iter().map(|(_, slot)| slot);
+            let line = slots.filter_map(|slot| people.at(slot)).map(|entry| entry.user());
+            let is_same = !differs
+                && people.len() == event.people.len()
+                && line.eq(event.line.values().copied());
+            if !is_same {
+                let seen = format!("event {id} is not in the fold as the facts tell it");
+                return Err(self.broken(Invariant::SameFold, last, seen));
+            }
+        }
+        let marks = log.watermarks(&self.commands)?;
+        let next = self.chain.cursor().map_or(marks.low, |cursor| cursor.next_command());
+        report.pending += marks.high.saturating_sub(next);
+        Ok(())
+    }
+
+    fn broken(&self, invariant: Invariant, offset: u64, seen: String) -> AuditError {
+        AuditError::Broken { invariant, partition: self.facts.clone(), offset, seen }
+    }
+}
+
+/// Reads commands beside the facts, as far as they are kept.
+struct CommandReader {
+    partition: TopicPartition,
+    reader: Box<dyn Reader>,
+    low: u64,
+    high: u64,
+    batch: std::collections::VecDeque<Record>,
+}
+
+impl CommandReader {
+    fn new(log: &dyn Log, partition: &TopicPartition) -> Result<Self, LogError> {
+        let marks = log.watermarks(partition)?;
+        Ok(Self {
+            partition: partition.clone(),
+            reader: log.reader(partition, marks.low, Isolation::Uncommitted)?,
+            low: marks.low,
+            high: marks.high,
+            batch: std::collections::VecDeque::new(),
+        })
+    }
+
+    /// The id of a command: `None` when it is not kept any more, `Some(None)` when it cannot be
+    /// read. Asked in rising order.
+    fn id_of(&mut self, offset: u64) -> Result<Option<Option<CommandId>>, LogError> {
+        if offset < self.low || offset >= self.high {
+            return Ok(None);
+        }
+        loop {
+            while let Some(record) = self.batch.pop_front() {
+                if record.offset == offset {
+                    let value = record.value.as_deref().unwrap_or_default();
+                    return Ok(Some(decode_command(value).ok().map(|command| command.id)));
+                }
+                if record.offset > offset {
+                    self.batch.push_front(record);
+                    return Ok(None);
+                }
+            }
+            let mut batch = Vec::new();
+            self.reader.poll(READ, READ_WAIT, &mut batch)?;
+            if batch.is_empty() {
+                let kind = cityevents_runtime::log::LogErrorKind::TimedOut;
+                let message = format!("{} gives nothing below {}", self.partition, self.high);
+                return Err(LogError::new(kind, message));
+            }
+            self.batch.extend(batch);
+        }
+    }
+}
