@@ -1,0 +1,237 @@
+//! One struct per concern. What the keys mean, and their defaults, stands in
+//! `ops/config/default.toml`; a test holds the two together.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::network::Network;
+use super::secret::Secret;
+use super::units::{duration, size};
+
+macro_rules! sections {
+    ($($(#[$doc:meta])* $name:ident {
+        $($(#[$attribute:meta])* $field:ident: $kind:ty,)*
+    })*) => {
+        $($(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $(
+                #[doc = concat!("`", stringify!($field), "` of `ops/config/default.toml`.")]
+                $(#[$attribute])*
+                pub $field: $kind,
+            )*
+        })*
+    };
+}
+
+sections! {
+    /// `[data]`: where an instance on one machine keeps everything.
+    Data {
+        dir: PathBuf,
+    }
+    /// `[http]`: the public listener.
+    Http {
+        listen: SocketAddr,
+        public_url: Option<String>,
+        trusted_proxies: Vec<Network>,
+        cors_origins: Vec<String>,
+        #[serde(with = "duration")]
+        header_timeout: Duration,
+        #[serde(with = "duration")]
+        body_timeout: Duration,
+        #[serde(with = "duration")]
+        body_idle_timeout: Duration,
+        #[serde(with = "duration")]
+        request_timeout: Duration,
+        #[serde(with = "size")]
+        body_max: u64,
+        #[serde(with = "size")]
+        decompressed_max: u64,
+        connections_max: u32,
+        #[serde(with = "duration")]
+        drain_notice: Duration,
+    }
+    /// `[ops]`: the operations listener, and how the process stops.
+    Ops {
+        listen: SocketAddr,
+        #[serde(with = "duration")]
+        shutdown_budget: Duration,
+    }
+    /// `[log]`: topics.
+    Log {
+        partitions: u32,
+        prefix: String,
+        local: LocalLog,
+    }
+    /// `[log.local]`: the log on this machine's disk.
+    LocalLog {
+        #[serde(with = "size")]
+        disk_reserve: u64,
+        #[serde(with = "size")]
+        record_max: u64,
+        #[serde(with = "duration")]
+        retention_check: Duration,
+        #[serde(with = "duration")]
+        tombstone_retention: Duration,
+        #[serde(with = "size")]
+        tail: u64,
+        #[serde(with = "size")]
+        cache: u64,
+        #[serde(with = "size")]
+        in_flight_max: u64,
+        #[serde(with = "duration")]
+        release_deadline: Duration,
+    }
+    /// `[views]`: tables.
+    Views {
+        #[serde(with = "size")]
+        cache: u64,
+        #[serde(with = "duration")]
+        consistency_wait: Duration,
+    }
+    /// `[registration]`: the workers that decide.
+    Registration {
+        snapshot_every_facts: u64,
+        #[serde(with = "duration")]
+        snapshot_every: Duration,
+        snapshots_kept: u32,
+        burst_max: u32,
+        restarts_max: u32,
+        #[serde(with = "duration")]
+        restarts_window: Duration,
+    }
+    /// `[ingest]`: writes over HTTP.
+    Ingest {
+        #[serde(with = "duration")]
+        wait: Duration,
+        #[serde(with = "duration")]
+        wait_max: Duration,
+        #[serde(with = "duration")]
+        queue_delay_target: Duration,
+        #[serde(with = "size")]
+        in_flight_max: u64,
+        #[serde(with = "size")]
+        line_max: u64,
+    }
+    /// `[limits]`: how often a caller may call.
+    Limits {
+        enabled: bool,
+        callers_max: u32,
+        login: Rate,
+        register: Rate,
+        account_mail: Rate,
+        join: Rate,
+        bulk: Rate,
+        general: Rate,
+    }
+    /// An allowance of requests that comes back evenly over the window.
+    Rate {
+        requests: u32,
+        #[serde(with = "duration")]
+        window: Duration,
+    }
+    /// `[tokens]`: access tokens.
+    Tokens {
+        issuer: Option<String>,
+        audience: String,
+        #[serde(with = "duration")]
+        ttl: Duration,
+        #[serde(with = "duration")]
+        leeway: Duration,
+        cache_max: u32,
+    }
+    /// `[keys]`: where keys are.
+    Keys {
+        dir: Option<PathBuf>,
+        instance_secret: Option<Secret>,
+        instance_secret_file: Option<PathBuf>,
+    }
+    /// `[telemetry]`: logs.
+    Telemetry {
+        log_level: String,
+        log_format: LogFormat,
+        access_log: AccessLog,
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// Pretty on a terminal, else JSON.
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Pretty,
+}
+
+/// Which requests get a line in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessLog {
+    /// Every request.
+    All,
+    /// Status 500 and above, and 429.
+    Failed,
+    /// None.
+    Off,
+}
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `[data]`
+    pub data: Data,
+    /// `[http]`
+    pub http: Http,
+    /// `[ops]`
+    pub ops: Ops,
+    /// `[log]`
+    pub log: Log,
+    /// `[views]`
+    pub views: Views,
+    /// `[registration]`
+    pub registration: Registration,
+    /// `[ingest]`
+    pub ingest: Ingest,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[tokens]`
+    pub tokens: Tokens,
+    /// `[keys]`
+    pub keys: Keys,
+    /// `[telemetry]`
+    pub telemetry: Telemetry,
+}
+
+impl Config {
+    /// The address under which people reach this service, without a slash at the end.
+    pub fn public_url(&self) -> String {
+        let given = self.http.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
+        given.unwrap_or_else(|| format!("http://{}", self.http.listen))
+    }
+
+    /// Whether people reach this service over TLS.
+    pub fn is_public_tls(&self) -> bool {
+        self.http.public_url.as_deref().is_some_and(|url| url.starts_with("https://"))
+    }
+
+    /// Who issues access tokens. Without a public address this is the name of the audience and not
+    /// the listener's address, so that tokens survive a change of port.
+    pub fn token_issuer(&self) -> String {
+        let public = || self.http.public_url.is_some().then(|| self.public_url());
+        let issuer = self.tokens.issuer.clone().or_else(public);
+        issuer.unwrap_or_else(|| self.tokens.audience.clone())
+    }
+
+    /// The folder of the keys.
+    pub fn keys_dir(&self) -> PathBuf {
+        self.keys.dir.clone().unwrap_or_else(|| self.data.dir.join("keys"))
+    }
+}

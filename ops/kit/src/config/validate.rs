@@ -1,0 +1,140 @@
+//! What types cannot say: ranges, and values that must fit together.
+
+use std::time::Duration;
+
+use super::{Config, Rate};
+
+/// Longest shutdown that an operator should have to wait for.
+const SHUTDOWN_BUDGET_MAX: Duration = Duration::from_secs(600);
+
+/// Partitions of the widest topic.
+const PARTITIONS_MAX: u32 = 1024;
+
+/// Key and what is wrong with it, for all that is wrong.
+pub(super) fn validate(config: &Config) -> Vec<(&'static str, String)> {
+    let mut problems = Vec::new();
+    let mut check = |key, fine: bool, message: &str| {
+        if !fine {
+            problems.push((key, message.to_owned()));
+        }
+    };
+    let second = Duration::from_secs(1);
+
+    check("data.dir", !config.data.dir.as_os_str().is_empty(), "must name a folder");
+
+    let http = &config.http;
+    let url_fine = http.public_url.as_deref().is_none_or(is_origin_with_path);
+    check("http.public_url", url_fine, "write https://host or http://host, without ? and #");
+    let origins_fine = http.cors_origins.iter().all(|origin| is_origin(origin));
+    check(
+        "http.cors_origins",
+        origins_fine,
+        "write each origin as https://host or http://host:port, without a path; \"*\" is not possible",
+    );
+    for (key, value) in [
+        ("http.header_timeout", http.header_timeout),
+        ("http.body_timeout", http.body_timeout),
+        ("http.body_idle_timeout", http.body_idle_timeout),
+        ("http.request_timeout", http.request_timeout),
+    ] {
+        check(key, value >= second, "at least 1s");
+    }
+    let waits = http.request_timeout > config.ingest.wait_max;
+    check("http.request_timeout", waits, "must be longer than ingest.wait_max");
+    check("http.body_max", http.body_max >= 1024, "at least 1 KiB");
+    let decompressed = http.decompressed_max >= http.body_max;
+    check("http.decompressed_max", decompressed, "at least http.body_max");
+    check("http.connections_max", http.connections_max >= 1, "at least 1");
+
+    let ops = &config.ops;
+    let distinct = ops.listen != http.listen || ops.listen.port() == 0;
+    check("ops.listen", distinct, "must be another address than http.listen");
+    let budget = ops.shutdown_budget >= second && ops.shutdown_budget <= SHUTDOWN_BUDGET_MAX;
+    check("ops.shutdown_budget", budget, "between 1s and 10min");
+    let notice = http.drain_notice * 2 <= ops.shutdown_budget;
+    check("http.drain_notice", notice, "at most half of ops.shutdown_budget");
+
+    let log = &config.log;
+    let partitions = (1..=PARTITIONS_MAX).contains(&log.partitions);
+    check("log.partitions", partitions, "between 1 and 1024");
+    check(
+        "log.prefix",
+        is_topic_prefix(&log.prefix),
+        "at most 100 of a-z, A-Z, 0-9, '.', '_', '-'",
+    );
+    let record = log.local.record_max >= 256 * 1024;
+    check("log.local.record_max", record, "at least 256 KiB, the size of the largest fact");
+    let in_flight = log.local.in_flight_max >= log.local.record_max;
+    check("log.local.in_flight_max", in_flight, "at least log.local.record_max");
+    let retention = log.local.retention_check >= second;
+    check("log.local.retention_check", retention, "at least 1s");
+    let release = log.local.release_deadline <= ops.shutdown_budget;
+    check("log.local.release_deadline", release, "at most ops.shutdown_budget");
+
+    let registration = &config.registration;
+    let facts = registration.snapshot_every_facts >= 1;
+    check("registration.snapshot_every_facts", facts, "at least 1");
+    let every = registration.snapshot_every >= second;
+    check("registration.snapshot_every", every, "at least 1s");
+    check("registration.snapshots_kept", registration.snapshots_kept >= 1, "at least 1");
+    check("registration.burst_max", registration.burst_max >= 1, "at least 1");
+    check("registration.restarts_window", registration.restarts_window >= second, "at least 1s");
+
+    let ingest = &config.ingest;
+    check("ingest.wait", ingest.wait <= ingest.wait_max, "at most ingest.wait_max");
+    check("ingest.queue_delay_target", !ingest.queue_delay_target.is_zero(), "above 0");
+    let in_flight = ingest.in_flight_max >= http.body_max;
+    check("ingest.in_flight_max", in_flight, "at least http.body_max");
+    check("ingest.line_max", ingest.line_max >= 1024, "at least 1 KiB");
+
+    let limits = &config.limits;
+    check("limits.callers_max", limits.callers_max >= 1, "at least 1");
+    for (requests_key, window_key, rate) in [
+        ("limits.login.requests", "limits.login.window", &limits.login),
+        ("limits.register.requests", "limits.register.window", &limits.register),
+        ("limits.account_mail.requests", "limits.account_mail.window", &limits.account_mail),
+        ("limits.join.requests", "limits.join.window", &limits.join),
+        ("limits.bulk.requests", "limits.bulk.window", &limits.bulk),
+        ("limits.general.requests", "limits.general.window", &limits.general),
+    ] {
+        let Rate { requests, window } = rate;
+        let say = "at least 1; to switch limits off set limits.enabled = false";
+        check(requests_key, *requests >= 1, say);
+        let even = *window >= second && window.as_nanos() >= u128::from(*requests);
+        check(window_key, even, "at least 1s");
+    }
+
+    let tokens = &config.tokens;
+    check("tokens.audience", !tokens.audience.is_empty(), "must not be empty");
+    let issuer = tokens.issuer.as_deref().is_none_or(|issuer| !issuer.is_empty());
+    check("tokens.issuer", issuer, "must not be empty");
+    check("tokens.ttl", tokens.ttl >= second, "at least 1s");
+    check("tokens.leeway", tokens.leeway <= Duration::from_secs(60), "at most 1min");
+    check("tokens.cache_max", tokens.cache_max >= 1, "at least 1");
+
+    let keys = &config.keys;
+    let both = keys.instance_secret.is_some() && keys.instance_secret_file.is_some();
+    check("keys.instance_secret_file", !both, "give keys.instance_secret or this, not both");
+    let filter = config.telemetry.log_level.parse::<tracing_subscriber::EnvFilter>();
+    check("telemetry.log_level", filter.is_ok(), "write a level or target=level, …");
+    problems
+}
+
+fn is_topic_prefix(text: &str) -> bool {
+    let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    text.len() <= 100 && text.bytes().all(fine)
+}
+
+/// `https://host[:port]`.
+fn is_origin(text: &str) -> bool {
+    is_origin_with_path(text) && text.matches('/').count() == 2
+}
+
+/// `https://host[:port][/path]`.
+fn is_origin_with_path(text: &str) -> bool {
+    let Ok(uri) = text.parse::<axum::http::Uri>() else { return false };
+    let http = matches!(uri.scheme_str(), Some("http" | "https"));
+    let host = uri.host().is_some_and(|host| !host.is_empty() && !host.contains('*'));
+    let plain = !text.contains(['?', '#', '@']);
+    http && host && plain
+}

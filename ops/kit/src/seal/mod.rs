@@ -1,0 +1,13 @@
+//! Sealing: what leaves the instance and must come back unread and unchanged, and what is stored
+//! and must be forgettable.
+//!
+//! Cursors are sealed with a key that is derived from the instance's secret; free text about a
+//! person with that person's key, so that deleting the key deletes the text everywhere.
+
+mod cursor;
+mod instance_secret;
+mod person;
+
+pub use self::cursor::{CursorSealer, FilterHash, UnsealError};
+pub use self::instance_secret::{InstanceSecret, InstanceSecretError};
+pub use self::person::PersonKey;

@@ -1,0 +1,147 @@
+//! The server on a real socket.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use cityevents_kit::http::{ServeOptions, serve};
+use cityevents_kit::lifecycle::{DrainReport, Lifecycle, Stage};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+const OPTIONS: ServeOptions = ServeOptions {
+    header_timeout: Duration::from_secs(2),
+    connections_max: 100,
+    drain_notice: Duration::from_millis(200),
+    drain_max: Duration::from_secs(5),
+    metrics: None,
+};
+
+async fn start(router: Router, options: ServeOptions) -> (SocketAddr, Lifecycle) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let lifecycle = Lifecycle::new();
+    let component = lifecycle.register("http", Stage::Http, Duration::from_secs(8));
+    lifecycle.all_registered();
+    tokio::spawn(serve(listener, router, options, component));
+    lifecycle.wait_ready().await.unwrap();
+    (address, lifecycle)
+}
+
+/// Sends a request and reads the whole answer; says whether the server will close.
+async fn ask(stream: &mut BufReader<TcpStream>) -> std::io::Result<bool> {
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await?;
+    let (mut close, mut length) = (false, None);
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if stream.read_line(&mut line).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        let lower = line.trim().to_ascii_lowercase();
+        close |= lower == "connection: close";
+        if let Some(value) = lower.strip_prefix("content-length: ") {
+            length = value.parse().ok();
+        }
+        if lower.is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length.unwrap()];
+    stream.read_exact(&mut body).await?;
+    assert_eq!(body, b"done");
+    Ok(close)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopping_under_load_cuts_no_accepted_request() {
+    let begun = Arc::new(AtomicU64::new(0));
+    let answered = Arc::new(AtomicU64::new(0));
+    let handler = {
+        let begun = Arc::clone(&begun);
+        move || {
+            let number = begun.fetch_add(1, Ordering::SeqCst);
+            async move {
+                tokio::time::sleep(Duration::from_millis(number % 20)).await;
+                "done"
+            }
+        }
+    };
+    let (address, lifecycle) = start(Router::new().route("/", get(handler)), OPTIONS).await;
+    let (enough, mut is_enough) = tokio::sync::watch::channel(0_u64);
+    let clients: Vec<_> = (0..32)
+        .map(|_| {
+            let (answered, enough) = (Arc::clone(&answered), enough.clone());
+            tokio::spawn(async move {
+                // Until nobody listens any more.
+                while let Ok(stream) = TcpStream::connect(address).await {
+                    let mut stream = BufReader::new(stream);
+                    while let Ok(close) = ask(&mut stream).await {
+                        answered.fetch_add(1, Ordering::SeqCst);
+                        enough.send_modify(|count| *count += 1);
+                        if close {
+                            break;
+                        }
+                    }
+                }
+            })
+        })
+        .collect();
+    is_enough.wait_for(|count| *count > 1_000).await.unwrap();
+    let report = lifecycle.drain(Duration::from_secs(10)).await;
+    assert!(report.is_clean(), "{report:?}");
+    for client in clients {
+        client.await.unwrap();
+    }
+    let (begun, answered) = (begun.load(Ordering::SeqCst), answered.load(Ordering::SeqCst));
+    assert_eq!(begun, answered, "every request that reached a handler was answered in full");
+    assert!(begun > 1_000);
+}
+
+#[tokio::test]
+async fn a_client_that_sends_no_head_is_let_go() {
+    let options = ServeOptions { header_timeout: Duration::from_millis(200), ..OPTIONS };
+    let (address, lifecycle) = start(Router::new(), options).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost:").await.unwrap();
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await;
+    assert!(ended.is_ok(), "the server closes the connection");
+    assert!(lifecycle.drain(Duration::from_secs(5)).await.is_clean());
+}
+
+#[tokio::test]
+async fn a_connection_that_never_ends_is_dropped_at_the_deadline() {
+    let options = ServeOptions {
+        drain_notice: Duration::ZERO,
+        drain_max: Duration::from_millis(100),
+        ..OPTIONS
+    };
+    let pending = Router::new().route("/", get(async || std::future::pending::<()>().await));
+    let (address, lifecycle) = start(pending, options).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let report = lifecycle.drain(Duration::from_secs(5)).await;
+    assert_eq!(report, DrainReport::default());
+}
+
+#[tokio::test]
+async fn connections_beyond_the_bound_wait_for_their_turn() {
+    let options = ServeOptions { connections_max: 1, ..OPTIONS };
+    let router = Router::new().route("/", get(async || "done"));
+    let (address, lifecycle) = start(router, options).await;
+    let mut first = BufReader::new(TcpStream::connect(address).await.unwrap());
+    ask(&mut first).await.unwrap();
+    let mut second = BufReader::new(TcpStream::connect(address).await.unwrap());
+    let waiting = tokio::time::timeout(Duration::from_millis(100), ask(&mut second)).await;
+    assert!(waiting.is_err(), "the only place is taken");
+    drop(first);
+    let mut third = BufReader::new(TcpStream::connect(address).await.unwrap());
+    drop(second);
+    ask(&mut third).await.unwrap();
+    drop(third);
+    assert!(lifecycle.drain(Duration::from_secs(5)).await.is_clean());
+}
