@@ -1,0 +1,32 @@
+//! Reads over HTTP: events and their lists, the own view of an event, the people of an event with
+//! their positions in line, and what came of a command.
+//!
+//! Rows answer by key, the lists come from the tables' own orders, and positions come from lines
+//! that are folded in this process ([`lines`]). Nothing here decides or writes anything.
+//!
+//! - A read that presents the token of a write waits until rows and lines have passed it, a short
+//!   time at most; when it gave up, it says so with `X-As-Of`, and lists say that always:
+//!   `partition.offset` of the last fact that the rows have, for each partition, as in the tokens.
+//! - A draft that was never public does not exist for strangers, as in the domain.
+//! - Unknown query parameters are refused: a filter that is silently left out shows wrong lists.
+//!
+//! Is absent because: relevance as an order, and full-text search over millions of events, need an
+//! index that the tables are not; `sort=relevance` is refused with a named error.
+
+mod access;
+mod actions;
+mod answer;
+mod card;
+mod freshness;
+pub mod lines;
+mod lists;
+mod metrics;
+pub mod progress;
+mod reasons;
+mod routes;
+mod state;
+
+pub use self::metrics::ApiMetrics;
+pub use self::progress::ProjectionProgress;
+pub use self::routes::router;
+pub use self::state::{IsPending, Reads, ReadsParts};

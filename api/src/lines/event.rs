@@ -1,0 +1,109 @@
+//! One event: its counters, and its line if anybody waits.
+
+use std::collections::HashMap;
+
+use cityevents_domain::event::{Counters, EventStatus};
+use cityevents_domain::fact::{Change, Fact};
+use cityevents_domain::ids::UserId;
+use cityevents_domain::registration::Registration;
+use cityevents_domain::state::Line;
+
+/// What is kept of an event. Millions of them fit, so that most have no line at all.
+#[derive(Debug)]
+pub(super) struct EventLine {
+    partition: u32,
+    status: EventStatus,
+    counters: Counters,
+    waiting: Option<Box<Waiting>>,
+}
+
+/// Who waits, by ticket and by person.
+#[derive(Debug, Default)]
+struct Waiting {
+    line: Line,
+    tickets: HashMap<UserId, u32>,
+}
+
+impl EventLine {
+    /// An event that was just made.
+    pub(super) fn new(partition: u32) -> Self {
+        Self { partition, status: EventStatus::Draft, counters: Counters::default(), waiting: None }
+    }
+
+    /// Which partition tells of it.
+    pub(super) fn partition(&self) -> u32 {
+        self.partition
+    }
+
+    /// What its registrations add up to.
+    pub(super) fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The 1-based position of somebody who waits.
+    pub(super) fn position(&self, user: &UserId) -> Option<u32> {
+        let waiting = self.waiting.as_deref()?;
+        waiting.line.position(*waiting.tickets.get(user)?)
+    }
+
+    /// How many stand in the line.
+    pub(super) fn waiting(&self) -> u32 {
+        self.waiting.as_deref().map_or(0, |waiting| waiting.line.len())
+    }
+
+    /// Bytes of the line and of the way into it.
+    pub(super) fn line_bytes(&self) -> usize {
+        self.waiting.as_deref().map_or(0, |waiting| {
+            // One byte of control beside each place of the table.
+            let place = size_of::<(UserId, u32)>() + 1;
+            let tickets = waiting.tickets.capacity() * 8 / 7 * place;
+            size_of::<Waiting>() + waiting.line.heap_bytes() + tickets
+        })
+    }
+
+    /// Folds a fact. Returns whether the event is over, so that nothing will be asked of its line.
+    pub(super) fn apply(&mut self, fact: &Fact) -> bool {
+        for change in &fact.changes {
+            match change {
+                Change::Event { event, .. } => self.status = event.status,
+                Change::Registration { registration, .. } => self.put(registration),
+                Change::Banned(_) | Change::Unbanned { .. } | Change::Message { .. } => {}
+            }
+        }
+        self.counters = fact.counters;
+        match self.status {
+            EventStatus::Draft | EventStatus::Published => false,
+            EventStatus::Ended => true,
+            EventStatus::Canceled => self.counters.active + self.counters.waiting == 0,
+        }
+    }
+
+    fn put(&mut self, row: &Registration) {
+        if let Some(waiting) = self.waiting.as_deref_mut()
+            && let Some(ticket) = waiting.tickets.remove(&row.user)
+        {
+            waiting.line.remove(ticket);
+        }
+        if let Some(ticket) = row.ticket {
+            let waiting = self.waiting.get_or_insert_default();
+            waiting.line.push(ticket, 0);
+            waiting.tickets.insert(row.user, ticket);
+        }
+        match self.waiting.as_deref_mut() {
+            Some(waiting) if waiting.line.is_empty() => self.waiting = None,
+            Some(waiting) => waiting.shrink(),
+            None => {}
+        }
+    }
+}
+
+impl Waiting {
+    /// After a drop most of the table is empty: gives the memory back, seldom enough to cost
+    /// nothing.
+    fn shrink(&mut self) {
+        const SLACK: usize = 64;
+        if self.tickets.capacity() > SLACK + 4 * self.tickets.len() {
+            self.tickets.shrink_to(2 * self.tickets.len());
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Names of cities, while somebody types.
+
+use axum::extract::State;
+use axum::response::Response;
+use cityevents_domain::event::CITY_CHARACTERS_MAX;
+use cityevents_kit::Problem;
+use cityevents_kit::http::Query;
+use serde::{Deserialize, Serialize};
+
+use crate::answer::Answer;
+use crate::freshness::Presented;
+use crate::state::Reads;
+
+/// Fewest characters typed.
+const CHARACTERS_MIN: usize = 2;
+/// Most names of an answer.
+const NAMES_MAX: usize = 10;
+
+/// The query.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Parameters {
+    q: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Body {
+    data: Vec<String>,
+}
+
+/// `GET /api/meta/cities`
+pub(super) async fn cities(
+    State(reads): State<Reads>,
+    Query(parameters): Query<Parameters>,
+    presented: Presented,
+) -> Result<Response, Problem> {
+    let prefix = parameters.q.unwrap_or_default().trim().to_owned();
+    if !(CHARACTERS_MIN..=CITY_CHARACTERS_MAX).contains(&prefix.chars().count()) {
+        let rule = format!("{CHARACTERS_MIN} to {CITY_CHARACTERS_MAX} characters");
+        return Err(Problem::invalid("q", rule));
+    }
+    let as_of = reads.settle_list(presented).await?;
+    let data = reads.views.events.cities(prefix, NAMES_MAX).await;
+    let data = data.map_err(|error| reads.failed(&error))?;
+    Ok(Answer::new(Body { data }, as_of).into_response())
+}

@@ -1,0 +1,64 @@
+//! What came of a command.
+
+use axum::extract::State;
+use axum::response::Response;
+use cityevents_domain::ids::CommandId;
+use cityevents_kit::event_body::OutcomeBody;
+use cityevents_kit::http::{PathId, Query};
+use cityevents_kit::keys::Caller;
+use cityevents_kit::{ErrorCode, Problem};
+use cityevents_views::{OutcomeRow, OutcomeVerdict};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::NoParameters;
+use crate::answer::Answer;
+use crate::card::as_text;
+use crate::freshness::{AsOf, Presented};
+use crate::state::Reads;
+
+#[derive(Debug, Serialize)]
+struct Body<'a> {
+    #[serde(serialize_with = "as_text")]
+    id: CommandId,
+    status: &'static str,
+    /// The body that the call itself would have given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<OutcomeBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Value>,
+}
+
+/// `GET /api/commands/{id}`: the own ones only. Those of others do not exist.
+pub(super) async fn one(
+    State(reads): State<Reads>,
+    PathId(id): PathId<CommandId>,
+    Query(NoParameters {}): Query<NoParameters>,
+    caller: Caller,
+    presented: Presented,
+) -> Result<Response, Problem> {
+    let as_of = reads.settle(presented).await?;
+    let row = reads.views.outcomes.outcome(id, reads.now()).await;
+    let row = row.map_err(|error| reads.failed(&error))?;
+    match row {
+        Some(row) if row.user == Some(caller.user) => Ok(told(&row, as_of)),
+        None if (reads.is_pending)(&id, &caller.user) => {
+            let body = Body { id, status: "pending", outcome: None, error: None };
+            Ok(Answer::new(body, as_of).into_response())
+        }
+        Some(_) | None => Err(Problem::new(ErrorCode::NotFound)),
+    }
+}
+
+fn told(row: &OutcomeRow, as_of: AsOf) -> Response {
+    let refused = |problem: &Problem| ("refused", None, Some(problem.to_error_value()));
+    let (status, outcome, error) = match &row.verdict {
+        OutcomeVerdict::Accepted(outcome) | OutcomeVerdict::Unchanged(outcome) => {
+            let outcome = row.event.as_ref().map(|event| OutcomeBody::new(event, outcome));
+            ("accepted", outcome, None)
+        }
+        OutcomeVerdict::Refused(refusal) => refused(&Problem::from(refusal)),
+        OutcomeVerdict::Undecodable => refused(&Problem::internal()),
+    };
+    Answer::new(Body { id: row.command, status, outcome, error }, as_of).into_response()
+}

@@ -1,0 +1,191 @@
+//! Events: the public list, the feed, one event.
+
+use axum::extract::State;
+use axum::response::Response;
+use cityevents_domain::event::{CATEGORY_CHARACTERS_MAX, CITY_CHARACTERS_MAX};
+use cityevents_domain::ids::EventId;
+use cityevents_domain::time::Timestamp;
+use cityevents_kit::Problem;
+use cityevents_kit::event_body::EventBody;
+use cityevents_kit::http::{Page, PathId, Query};
+use cityevents_kit::keys::OptionalCaller;
+use cityevents_kit::problem::InvalidFields;
+use cityevents_kit::seal::FilterHash;
+use cityevents_views::{EventFilter, EventPosition, EventsQuery};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::{NoParameters, given};
+use crate::answer::Answer;
+use crate::card::Card;
+use crate::freshness::Presented;
+use crate::lists::{List, ListBody};
+use crate::state::Reads;
+
+/// Longest text to search for, in characters.
+const SEARCH_CHARACTERS_MAX: usize = 200;
+
+/// The query of the public list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListParameters {
+    city: Option<String>,
+    category: Option<String>,
+    q: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    sort: Option<String>,
+    exclude_expired: Option<String>,
+    #[serde(rename = "limit")]
+    _limit: Option<IgnoredAny>,
+    #[serde(rename = "cursor")]
+    _cursor: Option<IgnoredAny>,
+}
+
+/// What the query asks for, checked.
+struct Filters {
+    city: Option<String>,
+    category: Option<String>,
+    words: Option<String>,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    excludes_expired: bool,
+}
+
+/// `GET /api/events`
+pub(super) async fn list(
+    State(reads): State<Reads>,
+    Query(parameters): Query<ListParameters>,
+    page: Page,
+    presented: Presented,
+) -> Result<Response, Problem> {
+    let filters = parameters.check()?;
+    respond(&reads, filters, page, presented).await
+}
+
+/// `GET /api/feed`: the list without what is over.
+pub(super) async fn feed(
+    State(reads): State<Reads>,
+    Query(parameters): Query<ListParameters>,
+    page: Page,
+    presented: Presented,
+) -> Result<Response, Problem> {
+    let filters = Filters { excludes_expired: true, ..parameters.check()? };
+    respond(&reads, filters, page, presented).await
+}
+
+/// `GET /api/events/{id}`
+pub(super) async fn one(
+    State(reads): State<Reads>,
+    PathId(id): PathId<EventId>,
+    Query(NoParameters {}): Query<NoParameters>,
+    OptionalCaller(caller): OptionalCaller,
+    presented: Presented,
+) -> Result<Response, Problem> {
+    let as_of = reads.settle(presented).await?;
+    let event = reads.visible_event(id, caller.as_ref()).await?;
+    let counters = reads.counters(id).await?;
+    let body = EventBody::new(&event, &counters, reads.now());
+    Ok(Answer::new(body, as_of).with_version(event.version).into_response())
+}
+
+async fn respond(
+    reads: &Reads,
+    filters: Filters,
+    page: Page,
+    presented: Presented,
+) -> Result<Response, Problem> {
+    let list = List::new(&reads.cursors, "events", filters.hash(), page);
+    let (after, now) = (list.after()?, reads.now());
+    let as_of = reads.settle_list(presented).await?;
+    let query = EventsQuery { filter: filters.at(now), after, limit: list.fetched() };
+    let fetched = reads.views.events.events(query).await;
+    let fetched = fetched.map_err(|error| reads.failed(&error))?;
+    let turned = list.turn(fetched, |row| {
+        let start_time = row.event.fields.start_time;
+        Some(EventPosition { start_time, event: row.event.id })
+    })?;
+    let (rows, next_cursor) = turned.split();
+    let mut items = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let counters = reads.counters(row.event.id).await?;
+        items.push(Card::new(&row.event, &counters, now));
+    }
+    Ok(Answer::new(ListBody::new(items, next_cursor), as_of).into_response())
+}
+
+impl ListParameters {
+    /// All bad parameters at once.
+    fn check(self) -> Result<Filters, Problem> {
+        let mut invalid = InvalidFields::default();
+        let mut text = |name: &str, value: Option<String>, most: usize| {
+            let value = given(value)?;
+            if value.chars().count() > most {
+                invalid.add(name, format!("at most {most} characters"));
+            }
+            Some(value)
+        };
+        let city = text("city", self.city, CITY_CHARACTERS_MAX);
+        let category = text("category", self.category, CATEGORY_CHARACTERS_MAX);
+        let words = text("q", self.q, SEARCH_CHARACTERS_MAX);
+        let mut time = |name: &str, value: Option<String>| {
+            let parsed = given(value)?.parse::<jiff::Timestamp>();
+            if parsed.is_err() {
+                invalid.add(name, "write a time such as 2026-07-14T09:30:00Z");
+            }
+            parsed.ok().map(|at| Timestamp::from_millis(at.as_millisecond()))
+        };
+        let (from, to) = (time("from", self.from), time("to", self.to));
+        if let (Some(from), Some(to)) = (from, to)
+            && from >= to
+        {
+            invalid.add("to", "must be after from");
+        }
+        match given(self.sort).as_deref() {
+            None | Some("time") => {}
+            Some("relevance") => {
+                invalid.add("sort", "relevance is not available here; write time");
+            }
+            Some(_) => invalid.add("sort", "write time"),
+        }
+        let excludes_expired = match given(self.exclude_expired).as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => {
+                invalid.add("exclude_expired", "write true or false");
+                false
+            }
+        };
+        invalid.into_result()?;
+        Ok(Filters { city, category, words, from, to, excludes_expired })
+    }
+}
+
+impl Filters {
+    /// What a cursor is bound to. The time of the request is not part of it: the list without what
+    /// is over stays the same list while time goes on.
+    fn hash(&self) -> FilterHash {
+        let time = |at: Option<Timestamp>| at.map(|at| at.as_millis().to_string());
+        let (from, to) = (time(self.from), time(self.to));
+        let filters = [
+            ("city", self.city.as_deref()),
+            ("category", self.category.as_deref()),
+            ("q", self.words.as_deref()),
+            ("from", from.as_deref()),
+            ("to", to.as_deref()),
+            ("exclude_expired", self.excludes_expired.then_some("true")),
+        ];
+        FilterHash::of(filters.into_iter().filter_map(|(name, value)| Some((name, value?))))
+    }
+
+    fn at(self, now: Timestamp) -> EventFilter {
+        EventFilter {
+            city: self.city,
+            category: self.category,
+            starts_from: self.from,
+            starts_before: self.to,
+            not_ended_at: self.excludes_expired.then_some(now),
+            words: self.words,
+        }
+    }
+}

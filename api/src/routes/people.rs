@@ -1,0 +1,216 @@
+//! The people of an event, for its owner and staff.
+
+use axum::extract::State;
+use axum::response::Response;
+use cityevents_domain::event::Capacity;
+use cityevents_domain::ids::{EventId, UserId};
+use cityevents_domain::registration::RegistrationStatus;
+use cityevents_kit::Problem;
+use cityevents_kit::event_body::{WireTime, is_ended, wire_status};
+use cityevents_kit::http::{Page, PathId, Query};
+use cityevents_kit::keys::Caller;
+use cityevents_kit::seal::FilterHash;
+use cityevents_views::{ParticipantPosition, ParticipantsQuery, RegistrationRow};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+use super::{NoParameters, PageOnly, given};
+use crate::answer::Answer;
+use crate::card::as_text;
+use crate::freshness::Presented;
+use crate::lists::{List, ListBody};
+use crate::state::Reads;
+
+/// The query of the participants.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ParticipantsParameters {
+    status: Option<String>,
+    #[serde(rename = "limit")]
+    _limit: Option<IgnoredAny>,
+    #[serde(rename = "cursor")]
+    _cursor: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Serialize)]
+struct Participant {
+    #[serde(serialize_with = "as_text")]
+    user_id: UserId,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<u32>,
+    joined_at: WireTime,
+    updated_at: WireTime,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checked_in_at: Option<WireTime>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Banned {
+    #[serde(serialize_with = "as_text")]
+    user_id: UserId,
+    #[serde(serialize_with = "as_text")]
+    banned_by: UserId,
+    banned_at: WireTime,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<WireTime>,
+    expired: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Stats {
+    #[serde(serialize_with = "as_text")]
+    event_id: EventId,
+    status: &'static str,
+    ended: bool,
+    capacity: u32,
+    active_participants: u32,
+    /// `null` where everybody fits.
+    free_places: Option<u32>,
+    waitlist_count: u32,
+    waitlist_limit: u32,
+    checked_in: u32,
+}
+
+/// `GET /api/events/{id}/participants`: those with a place, or in another state (`status`, `all`),
+/// in the order of joining.
+pub(super) async fn participants(
+    State(reads): State<Reads>,
+    PathId(event): PathId<EventId>,
+    Query(parameters): Query<ParticipantsParameters>,
+    page: Page,
+    caller: Caller,
+    presented: Presented,
+) -> Result<Response, Problem> {
+    let word = given(parameters.status);
+    let word = word.as_deref().unwrap_or(RegistrationStatus::Active.as_str());
+    let status = RegistrationStatus::parse(word);
+    if status.is_none() && word != "all" {
+        let words = RegistrationStatus::ALL.map(RegistrationStatus::as_str).join(", ");
+        return Err(Problem::invalid("status", format!("write {words} or all")));
+    }
+    let text = event.to_string();
+    let filters = FilterHash::of([("event", text.as_str()), ("status", word)]);
+    let list = List::new(&reads.cursors, "participants", filters, page);
+    let after = list.after()?;
+    let as_of = reads.settle_list(presented).await?;
+    reads.managed_event(event, &caller).await?;
+    let query = ParticipantsQuery { event, status, after, limit: list.fetched() };
+    let fetched = reads.views.registrations.participants(query).await;
+    let fetched = fetched.map_err(|error| reads.failed(&error))?;
+    let turned = list.turn(fetched, |row| {
+        let (joined_at, user) = (row.registration.joined_at, row.registration.user);
+        Some(ParticipantPosition { joined_at, user })
+    })?;
+    let (rows, next_cursor) = turned.split();
+    let mut items = Vec::with_capacity(rows.len());
+    for row in &rows {
+        items.push(participant(&reads, row).await?);
+    }
+    Ok(Answer::new(ListBody::new(items, next_cursor), as_of).into_response())
+}
+
+/// `GET /api/events/{id}/waitlist`: the line from its head, with exact positions.
+pub(super) async fn waitlist(
+    State(reads): State<Reads>,
+    PathId(event): PathId<EventId>,
+    Query(_): Query<PageOnly>,
+    page: Page,
+    caller: Caller,
+    presented: Presented,
+) -> Result<Response, Problem> {
+    let text = event.to_string();
+    let filters = FilterHash::of([("event", text.as_str())]);
+    let list = List::new(&reads.cursors, "waitlist", filters, page);
+    let after = list.after()?;
+    let as_of = reads.settle_list(presented).await?;
+    reads.managed_event(event, &caller).await?;
+    let fetched = reads.views.registrations.waitlist(event, after, list.fetched()).await;
+    let fetched = fetched.map_err(|error| reads.failed(&error))?;
+    let turned = list.turn(fetched, RegistrationRow::line_ticket)?;
+    let (rows, next_cursor) = turned.split();
+    let mut items = Vec::with_capacity(rows.len());
+    for row in &rows {
+        items.push(participant(&reads, row).await?);
+    }
+    Ok(Answer::new(ListBody::new(items, next_cursor), as_of).into_response())
+}
+
+/// `GET /api/events/{id}/bans`: who is kept out, by id.
+pub(super) async fn bans(
+    State(reads): State<Reads>,
+    PathId(event): PathId<EventId>,
+    Query(_): Query<PageOnly>,
+    page: Page,
+    caller: Caller,
+    presented: Presented,
+) -> Result<Response, Problem> {
+    let text = event.to_string();
+    let filters = FilterHash::of([("event", text.as_str())]);
+    let list = List::new(&reads.cursors, "bans", filters, page);
+    let after = list.after()?;
+    let as_of = reads.settle_list(presented).await?;
+    reads.managed_event(event, &caller).await?;
+    let fetched = reads.views.bans.bans(event, after, list.fetched()).await;
+    let fetched = fetched.map_err(|error| reads.failed(&error))?;
+    let turned = list.turn(fetched, |row| Some(row.user))?;
+    let (rows, next_cursor) = turned.split();
+    let (mut items, now) = (Vec::with_capacity(rows.len()), reads.now());
+    for ban in rows.iter().filter_map(|row| row.ban.as_ref()) {
+        items.push(Banned {
+            user_id: ban.user,
+            banned_by: ban.banned_by,
+            banned_at: WireTime(ban.banned_at),
+            expires_at: ban.expires_at.map(WireTime),
+            expired: ban.expires_at.is_some_and(|expires_at| expires_at <= now),
+            reason: reads.open_reason(event, ban.user, ban.reason.as_ref()).await?,
+        });
+    }
+    Ok(Answer::new(ListBody::new(items, next_cursor), as_of).into_response())
+}
+
+/// `GET /api/events/{id}/stats`
+pub(super) async fn stats(
+    State(reads): State<Reads>,
+    PathId(id): PathId<EventId>,
+    Query(NoParameters {}): Query<NoParameters>,
+    caller: Caller,
+    presented: Presented,
+) -> Result<Response, Problem> {
+    let as_of = reads.settle(presented).await?;
+    let event = reads.managed_event(id, &caller).await?;
+    let counters = reads.counters(id).await?;
+    let capacity = event.fields.capacity;
+    let is_limited = capacity != Capacity::Unlimited;
+    let body = Stats {
+        event_id: id,
+        status: wire_status(event.status),
+        ended: is_ended(&event, reads.now()),
+        capacity: capacity.to_wire(),
+        active_participants: counters.active,
+        free_places: is_limited.then(|| capacity.free(counters.active)),
+        waitlist_count: counters.waiting,
+        waitlist_limit: event.fields.waitlist_limit(),
+        checked_in: counters.checked_in,
+    };
+    Ok(Answer::new(body, as_of).into_response())
+}
+
+async fn participant(reads: &Reads, row: &RegistrationRow) -> Result<Participant, Problem> {
+    let registration = &row.registration;
+    let waits = registration.status == RegistrationStatus::Waitlisted;
+    let position = waits.then(|| reads.lines.position(&row.event, &registration.user)).flatten();
+    Ok(Participant {
+        user_id: registration.user,
+        status: registration.status.as_str(),
+        position,
+        joined_at: WireTime(registration.joined_at),
+        updated_at: WireTime(registration.updated_at),
+        checked_in_at: registration.checked_in_at.map(WireTime),
+        reason: reads.open_reason(row.event, registration.user, row.reason.as_ref()).await?,
+    })
+}

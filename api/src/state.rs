@@ -1,0 +1,98 @@
+//! What the handlers share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cityevents_domain::event::Counters;
+use cityevents_domain::ids::{CommandId, EventId, UserId};
+use cityevents_domain::time::Timestamp;
+use cityevents_kit::Problem;
+use cityevents_kit::seal::CursorSealer;
+use cityevents_runtime::log::clock::Clock;
+use cityevents_views::{Views, ViewsError};
+
+use crate::lines::Lines;
+use crate::metrics::ApiMetrics;
+use crate::progress::ProjectionProgress;
+
+/// When it is worth asking again after tables could not be reached.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Whether this process gave a person the id of a command that may not be decided yet. It is asked
+/// only where no outcome is stored, so it need not know when a command was decided; it should know
+/// an id for as long as outcomes are kept, within a bound.
+///
+/// The id of a command is derived from the request and registered nowhere, so an undecided command
+/// cannot be told from one that never was. An id that is unknown here and has no outcome answers
+/// `not_found`; the same write sent again under its key is always safe, and tells.
+pub type IsPending = dyn Fn(&CommandId, &UserId) -> bool + Send + Sync;
+
+/// What the reads are made of.
+#[derive(Clone)]
+pub struct ReadsParts {
+    /// The tables.
+    pub views: Views,
+    /// The waiting lines.
+    pub lines: Arc<Lines>,
+    /// How far the rows have come.
+    pub progress: Arc<ProjectionProgress>,
+    /// The name of the projection that writes the rows.
+    pub projection: String,
+    /// Seals cursors.
+    pub cursors: CursorSealer,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// How long a read waits for rows to pass its token.
+    pub consistency_wait: Duration,
+    /// See [`IsPending`].
+    pub is_pending: Arc<IsPending>,
+    /// Figures.
+    pub metrics: ApiMetrics,
+}
+
+/// The reads: what [`crate::router`] is built on. Cheap to clone.
+#[derive(Clone)]
+pub struct Reads {
+    parts: Arc<ReadsParts>,
+}
+
+impl Reads {
+    /// Puts the parts together.
+    pub fn new(parts: ReadsParts) -> Self {
+        Self { parts: Arc::new(parts) }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.parts.clock.now_ms())
+    }
+
+    /// The newest counters: those of the line, which follows the facts by itself, and of an event
+    /// that is over, those of its row.
+    pub(crate) async fn counters(&self, event: EventId) -> Result<Counters, Problem> {
+        if let Some(counters) = self.parts.lines.counters(&event) {
+            return Ok(counters);
+        }
+        let row = self.parts.views.counters.counters(event).await;
+        let row = row.map_err(|error| self.failed(&error))?;
+        Ok(row.map(|row| row.counters).unwrap_or_default())
+    }
+
+    /// A failure of the tables as an answer. The cause goes to the log, once, here.
+    pub(crate) fn failed(&self, error: &ViewsError) -> Problem {
+        self.parts.metrics.failed(error.kind());
+        tracing::error!(error.kind = error.kind(), "tables cannot be read: {error}");
+        if error.is_transient() {
+            Problem::unavailable("the tables cannot be reached now", RETRY_AFTER)
+        } else {
+            Problem::internal()
+        }
+    }
+}
+
+impl std::ops::Deref for Reads {
+    type Target = ReadsParts;
+
+    fn deref(&self) -> &ReadsParts {
+        &self.parts
+    }
+}

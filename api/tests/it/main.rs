@@ -1,0 +1,14 @@
+//! The reads as a caller meets them, on rows and facts that the real decisions made.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a failed expectation is the test's verdict, in its helpers too"
+)]
+
+mod bad_input;
+mod commands;
+mod events;
+mod lines;
+mod people;
+mod support;

@@ -1,0 +1,208 @@
+//! The calls that write.
+
+mod events;
+mod joining;
+mod people;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::Method;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, patch, post};
+use cityevents_domain::actor::Actor;
+use cityevents_domain::command::Command;
+use cityevents_domain::ids::{CommandId, EventId, UserId};
+use cityevents_kit::Shutdown;
+use cityevents_kit::http::{CallClass, RoutePolicy};
+use cityevents_kit::keys::{ApiKeys, Caller};
+use cityevents_kit::problem::Problem;
+use tokio::sync::Semaphore;
+
+use crate::answer::{Success, answer};
+use crate::bulk;
+use crate::client::CommandClient;
+use crate::fields::Asked;
+use crate::reasons::Reasons;
+use crate::request::{Wait, WriteHeaders};
+
+/// Bulk uploads at the same time.
+const UPLOADS_MAX: usize = 64;
+
+/// How writes behave.
+#[derive(Debug, Clone)]
+pub struct WriteOptions {
+    /// How long a write waits for its decision when the caller does not say.
+    pub wait: Duration,
+    /// And at most.
+    pub wait_max: Duration,
+    /// Largest line of a bulk upload.
+    pub line_bytes_max: usize,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        Self {
+            wait: Duration::from_secs(2),
+            wait_max: Duration::from_secs(10),
+            line_bytes_max: 64 << 10,
+        }
+    }
+}
+
+/// What the routes need. Cheap to clone.
+#[derive(Clone)]
+pub struct IngestState {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: CommandClient,
+    reasons: Reasons,
+    api_keys: ApiKeys,
+    options: WriteOptions,
+    draining: Shutdown,
+    uploads: Arc<Semaphore>,
+}
+
+impl IngestState {
+    /// Puts it together. Once `draining` is given, bulk uploads end after what they have read.
+    pub fn new(
+        client: CommandClient,
+        reasons: Reasons,
+        api_keys: ApiKeys,
+        options: WriteOptions,
+        draining: Shutdown,
+    ) -> Self {
+        let uploads = Arc::new(Semaphore::new(UPLOADS_MAX));
+        let inner = Inner { client, reasons, api_keys, options, draining, uploads };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The way into the log.
+    pub fn client(&self) -> &CommandClient {
+        &self.inner.client
+    }
+
+    pub(crate) fn reasons(&self) -> &Reasons {
+        &self.inner.reasons
+    }
+
+    pub(crate) fn api_keys(&self) -> &ApiKeys {
+        &self.inner.api_keys
+    }
+
+    pub(crate) fn options(&self) -> &WriteOptions {
+        &self.inner.options
+    }
+
+    pub(crate) fn draining(&self) -> &Shutdown {
+        &self.inner.draining
+    }
+
+    pub(crate) fn uploads(&self) -> &Arc<Semaphore> {
+        &self.inner.uploads
+    }
+}
+
+/// The routes, without what every request goes through: merge them with those that read, and put
+/// [`cityevents_kit::http::Edge`] around both, with [`route_policy`] in its policy.
+pub fn router(state: IngestState) -> Router {
+    Router::new()
+        .route("/api/events", post(events::create))
+        .route("/api/events/{id}", patch(events::update))
+        .route("/api/events/{id}/publish", post(events::publish))
+        .route("/api/events/{id}/unpublish", post(events::unpublish))
+        .route("/api/events/{id}/cancel-event", post(events::cancel))
+        .route("/api/admin/events/{id}/cancel", post(events::cancel_by_staff))
+        .route("/api/admin/events/{id}/unpublish", post(events::unpublish_by_staff))
+        .route("/api/events/{id}/join", post(joining::join))
+        .route("/api/events/{id}/cancel", post(joining::leave))
+        .route("/api/events/{id}/participants/{user}", delete(people::kick))
+        .route("/api/events/{id}/bans", post(people::ban))
+        .route("/api/events/{id}/bans/{user}", delete(people::unban))
+        .route("/api/ingest", post(bulk::upload))
+        .with_state(state)
+}
+
+/// The policy of the routes of this crate that are not general; `None` for all others.
+pub fn route_policy(_: &Method, route: Option<&str>) -> Option<RoutePolicy> {
+    match route? {
+        "/api/events/{id}/join" | "/api/events/{id}/cancel" => {
+            Some(RoutePolicy::of(CallClass::Join))
+        }
+        "/api/ingest" => Some(RoutePolicy::of(CallClass::Bulk).streamed()),
+        _ => None,
+    }
+}
+
+/// One write on its way.
+pub(crate) struct Write {
+    pub(crate) caller: Caller,
+    pub(crate) headers: WriteHeaders,
+    /// `None` when the event is made by this write.
+    pub(crate) event: Option<EventId>,
+    pub(crate) success: Success,
+}
+
+impl Write {
+    /// Appends the command, waits, and answers. `path` is the full path with its ids in their one
+    /// spelling; the command's id is derived from it.
+    pub(crate) async fn decide(
+        self,
+        state: &IngestState,
+        method: &Method,
+        path: &str,
+        asked: Result<Asked, Problem>,
+    ) -> Response {
+        let command = match self.command(state, method, path, asked).await {
+            Ok(command) => command,
+            Err(problem) => return problem.into_response(),
+        };
+        let event = command.event;
+        let options = state.options();
+        let wait = match self.headers.wait {
+            Wait::Default => options.wait,
+            Wait::AtMost(wait) => wait.min(options.wait_max),
+            Wait::Async => Duration::ZERO,
+        };
+        let trace = self.headers.trace;
+        let submitted = state.client().submit_traced(command, wait, trace).await;
+        answer(&event, submitted, self.success, &self.headers)
+    }
+
+    async fn command(
+        &self,
+        state: &IngestState,
+        method: &Method,
+        path: &str,
+        asked: Result<Asked, Problem>,
+    ) -> Result<Command, Problem> {
+        let Asked { ask, digest } = asked?;
+        let user = &self.caller.user;
+        let id = match &self.headers.key {
+            Some(key) => CommandId::derive(user, method.as_str(), path, key),
+            None => unkeyed(user, method, path)?,
+        };
+        let event = self.event.unwrap_or_else(|| EventId::of_create(&id));
+        let kind = ask.sealed(&event, state.reasons()).await.map_err(|error| {
+            tracing::error!(%error, "a reason cannot be sealed: {error}");
+            let detail = "what is said about a person cannot be sealed right now";
+            Problem::unavailable(detail, Duration::from_secs(2))
+        })?;
+        let actor = Actor::Person { user: *user, role: self.caller.role };
+        Ok(Command { id, digest, event, actor, kind })
+    }
+}
+
+/// The id of a command whose caller gave no key: nobody can repeat it.
+fn unkeyed(user: &UserId, method: &Method, path: &str) -> Result<CommandId, Problem> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| {
+        tracing::error!(%error, "the operating system gives no random numbers: {error}");
+        Problem::internal()
+    })?;
+    let key = format!("unkeyed {:032x}", u128::from_be_bytes(random));
+    Ok(CommandId::derive(user, method.as_str(), path, &key))
+}
