@@ -1,0 +1,190 @@
+//! Why an event stands as it does: every command and what became of it, in log order.
+
+use std::time::Duration;
+
+use cityevents_domain::command::Command;
+use cityevents_domain::fact::{Change, Fact, Outcome};
+use cityevents_domain::ids::{EventId, UserId};
+use cityevents_runtime::follower::Follower;
+use cityevents_runtime::log::partitioner::partition_of;
+use cityevents_runtime::log::{Isolation, PollLimit, TopicPartition};
+use cityevents_schemas::message::{Closed, ClosedVerdict, decode_command, decode_link};
+use cityevents_schemas::rfc3339::Rfc3339;
+use serde_json::{Value, json};
+
+use super::{Context, Progress};
+
+const READ: PollLimit = PollLimit { records: 8_192, bytes: 8 << 20 };
+const READ_WAIT: Duration = Duration::from_secs(10);
+
+pub(super) fn explain(
+    context: &Context,
+    event: &EventId,
+    user: Option<&UserId>,
+    progress: Progress<'_>,
+) -> anyhow::Result<Value> {
+    let source = &context.source;
+    let count = context.log().describe(&source.facts)?.spec.partitions;
+    let number = partition_of(event.to_string().as_bytes(), count);
+    let facts = TopicPartition::new(source.facts.clone(), number);
+    let high = context.log().watermarks(&facts)?.high;
+    let metrics = source.metrics.follower("explain");
+    let mut follower =
+        Follower::open(&**context.log(), &facts, None, source.clock.clone(), metrics)?;
+    let mut kinds = Commands::open(context, number)?;
+    let mut steps = Vec::new();
+    let mut links = Vec::new();
+    while follower.offset() < high {
+        links.clear();
+        let before = follower.offset();
+        follower.poll(READ, READ_WAIT, &mut links)?;
+        anyhow::ensure!(follower.offset() > before, "{facts} gives nothing below {high}");
+        for linked in &links {
+            let link = decode_link(linked.record.value.as_deref().unwrap_or_default())?;
+            for closed in &link.closed {
+                let concerns = closed.event.as_ref() == Some(event)
+                    && user.is_none_or(|user| closed.user.as_ref() == Some(user));
+                if concerns {
+                    let command = kinds.find(closed.offset)?;
+                    steps.push(closed_step(closed, command.as_ref(), linked.record.offset));
+                }
+            }
+            let fact = link.fact.as_ref().filter(|fact| fact.event == *event);
+            if let Some(fact) = fact.filter(|fact| user.is_none_or(|user| is_about(fact, user))) {
+                let offset = linked.cursor.offset.max(0) as u64;
+                let command = kinds.find(offset)?;
+                steps.push(fact_step(fact, command.as_ref(), offset, linked.record.offset, user));
+            }
+        }
+        progress(follower.offset(), high);
+    }
+    anyhow::ensure!(!steps.is_empty(), "nothing in the log concerns event {event}");
+    Ok(json!({ "event": event.to_string(), "partition": number, "steps": steps }))
+}
+
+fn closed_step(closed: &Closed, command: Option<&Command>, link: u64) -> Value {
+    let (verdict, reason) = match &closed.verdict {
+        ClosedVerdict::Refused(refusal) => ("refused", refusal.code().to_owned()),
+        ClosedVerdict::Unchanged(outcome) => ("unchanged", outcome_text(outcome)),
+        ClosedVerdict::Undecodable => ("undecodable", "see the dead letters".to_owned()),
+    };
+    json!({
+        "command_offset": closed.offset,
+        "fact_offset": link,
+        "command": command.map(|command| command.kind.as_str()),
+        "actor": closed.user.map(|user| user.to_string()),
+        "verdict": verdict,
+        "reason": reason,
+    })
+}
+
+fn fact_step(
+    fact: &Fact,
+    command: Option<&Command>,
+    offset: u64,
+    link: u64,
+    user: Option<&UserId>,
+) -> Value {
+    let changes: Vec<_> =
+        fact.changes.iter().filter(|change| concerns(change, user)).map(change_text).collect();
+    json!({
+        "command_offset": offset,
+        "fact_offset": link,
+        "event_seq": fact.event_seq,
+        "at": Rfc3339::new(fact.at).as_str(),
+        "command": command.map(|command| command.kind.as_str()),
+        "actor": fact.actor.user().map_or("system".to_owned(), |user| user.to_string()),
+        "verdict": "accepted",
+        "changes": changes,
+        "active": fact.counters.active,
+        "waiting": fact.counters.waiting,
+    })
+}
+
+fn is_about(fact: &Fact, user: &UserId) -> bool {
+    fact.actor.user().as_ref() == Some(user)
+        || fact.changes.iter().any(|change| concerns(change, Some(user)))
+}
+
+fn concerns(change: &Change, user: Option<&UserId>) -> bool {
+    let Some(user) = user else { return true };
+    match change {
+        Change::Registration { registration, .. } => registration.user == *user,
+        Change::Banned(ban) => ban.user == *user,
+        Change::Unbanned { user: lifted } => lifted == user,
+        Change::Event { .. } | Change::Message { .. } => true,
+    }
+}
+
+fn change_text(change: &Change) -> String {
+    match change {
+        Change::Event { cause, event, .. } => {
+            let places = event.fields.capacity.to_wire();
+            format!("event {}: version {}, {places} places", cause.as_str(), event.version)
+        }
+        Change::Registration { cause, registration, position, .. } => {
+            let position = position.map(|position| format!(" at position {position}"));
+            format!(
+                "{} {}: {}{}",
+                registration.user,
+                cause.as_str(),
+                registration.status.as_str(),
+                position.unwrap_or_default()
+            )
+        }
+        Change::Banned(ban) => format!("{} banned", ban.user),
+        Change::Unbanned { user } => format!("{user} unbanned"),
+        Change::Message { to, .. } => format!("message to {}", to.as_str()),
+    }
+}
+
+fn outcome_text(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Registration { user, status, position, .. } => {
+            let position = position.map(|position| format!(" at position {position}"));
+            format!("{user} is {}{}", status.as_str(), position.unwrap_or_default())
+        }
+        Outcome::Event { event, .. } => format!("event is {}", event.status.as_str()),
+        Outcome::Done { .. } => "done before".to_owned(),
+    }
+}
+
+/// Reads commands beside the facts, as far as they are kept. Asked in rising order.
+struct Commands {
+    reader: Box<dyn cityevents_runtime::log::Reader>,
+    low: u64,
+    high: u64,
+    batch: std::collections::VecDeque<cityevents_runtime::log::Record>,
+}
+
+impl Commands {
+    fn open(context: &Context, number: u32) -> anyhow::Result<Self> {
+        let partition = TopicPartition::new(context.source.commands.clone(), number);
+        let marks = context.log().watermarks(&partition)?;
+        let reader = context.log().reader(&partition, marks.low, Isolation::Uncommitted)?;
+        Ok(Self { reader, low: marks.low, high: marks.high, batch: Default::default() })
+    }
+
+    fn find(&mut self, offset: u64) -> anyhow::Result<Option<Command>> {
+        if offset < self.low || offset >= self.high {
+            return Ok(None);
+        }
+        loop {
+            while let Some(record) = self.batch.pop_front() {
+                if record.offset == offset {
+                    let value = record.value.as_deref().unwrap_or_default();
+                    return Ok(decode_command(value).ok());
+                }
+            }
+            let mut batch = Vec::new();
+            if self.reader.position() < offset {
+                self.reader.seek(offset);
+            }
+            self.reader.poll(READ, READ_WAIT, &mut batch)?;
+            if batch.is_empty() {
+                return Ok(None);
+            }
+            self.batch.extend(batch);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Questions about an instance that need its log: answered by a running instance through its
+//! operations listener, or here when none runs. Both ways go through [`execute`].
+
+mod audit;
+mod dead_letters;
+mod explain;
+mod remote;
+mod snapshots;
+mod topics;
+
+use std::sync::Arc;
+
+use cityevents_domain::ids::{EventId, UserId};
+use cityevents_runtime::log::{Log, TopicPartition};
+use cityevents_runtime::standby::Source;
+use cityevents_schemas::catalog::Topic;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::cli::DlqFilter;
+
+pub use self::remote::{ask, ask_running, routes};
+
+/// What can be asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "question", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Question {
+    /// See [`audit`].
+    Audit,
+    /// See [`explain`].
+    Explain {
+        /// Which event.
+        event: String,
+        /// Only what concerns this person.
+        user: Option<String>,
+    },
+    /// All topics.
+    Topics,
+    /// Makes missing topics.
+    CreateTopics,
+    /// Compares topics with the catalogue.
+    CheckTopics,
+    /// All snapshots.
+    Snapshots,
+    /// Takes one of every partition.
+    TakeSnapshots,
+    /// Reads and compares all.
+    VerifySnapshots,
+    /// Dead letters, without their values.
+    DeadLetters {
+        /// Which.
+        filter: DlqFilter,
+    },
+    /// One dead letter, whole.
+    DeadLetter {
+        /// `topic/partition/offset`
+        id: String,
+    },
+    /// Appends dead letters to where they came from.
+    Redrive {
+        /// Which.
+        filter: DlqFilter,
+        /// Do it.
+        execute: bool,
+        /// At most so many a second.
+        rate: u32,
+        /// Who asks, for the log.
+        by: String,
+    },
+    /// Marks dead letters as handled.
+    DropLetters {
+        /// Which.
+        filter: DlqFilter,
+        /// Do it.
+        execute: bool,
+        /// Who asks, for the log.
+        by: String,
+    },
+}
+
+/// What answers need.
+#[derive(Clone)]
+pub struct Context {
+    /// Log, topics, snapshots.
+    pub source: Source,
+    /// Prefix of topic names.
+    pub prefix: String,
+    /// Partitions that the catalogue is asked with.
+    pub partitions: u32,
+}
+
+impl Context {
+    /// The log.
+    pub fn log(&self) -> &Arc<dyn Log> {
+        &self.source.log
+    }
+
+    /// A partition of a topic of the catalogue.
+    pub fn partition(&self, topic: &Topic, partition: u32) -> TopicPartition {
+        TopicPartition::new(topic.full_name(&self.prefix), partition)
+    }
+}
+
+/// Hears how far a long answer is: done, of how many.
+pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
+
+/// Answers a question. Blocks for as long as it takes.
+///
+/// # Errors
+/// When the answer is that something is wrong, or when there is none.
+pub fn execute(
+    question: &Question,
+    context: &Context,
+    progress: Progress<'_>,
+) -> anyhow::Result<Value> {
+    match question {
+        Question::Audit => audit::audit(context, progress),
+        Question::Explain { event, user } => {
+            let event: EventId = event.parse()?;
+            let user: Option<UserId> = user.as_deref().map(str::parse).transpose()?;
+            explain::explain(context, &event, user.as_ref(), progress)
+        }
+        Question::Topics => topics::list(context),
+        Question::CreateTopics => topics::create(context),
+        Question::CheckTopics => topics::check(context),
+        Question::Snapshots => snapshots::list(context),
+        Question::TakeSnapshots => snapshots::take(context, progress),
+        Question::VerifySnapshots => snapshots::verify(context, progress),
+        Question::DeadLetters { filter } => dead_letters::list(context, filter),
+        Question::DeadLetter { id } => dead_letters::show(context, id),
+        Question::Redrive { filter, execute, rate, by } => {
+            dead_letters::redrive(context, filter, *execute, *rate, by)
+        }
+        Question::DropLetters { filter, execute, by } => {
+            dead_letters::discard(context, filter, *execute, by)
+        }
+    }
+}

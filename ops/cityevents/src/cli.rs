@@ -1,0 +1,441 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cityevents_domain::actor::Role;
+use cityevents_domain::ids::{EventId, UserId};
+use cityevents_kit::config::{Loaded, Sources};
+use cityevents_kit::{Config, config::units};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::output::Format;
+
+/// Exit status when what was asked for is not so.
+pub const FAILURE: u8 = 1;
+/// Exit status for wrong usage or configuration.
+pub const USAGE: u8 = 2;
+
+/// The caller has to change the command line or the configuration.
+#[derive(Debug)]
+pub struct Usage(pub String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Sign-ups for city events at any rush: nobody gets a place twice, nobody is overtaken, nothing
+/// is lost, everybody knows at once where they stand.
+#[derive(Debug, Parser)]
+#[command(name = "cityevents", version, propagate_version = true)]
+#[command(after_help = "Example:\n  cityevents demo --people 10000 --capacity 1000")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the whole product in one process, on this machine's disk
+    #[command(after_help = "Example:\n  cityevents dev --data ./city --listen 127.0.0.1:8080")]
+    Dev(Dev),
+    /// Watch a drop: many people go for few places, and an audit proves that it was fair
+    #[command(after_help = "Example:\n  cityevents demo --people 100000 --capacity 1000")]
+    Demo(Demo),
+    /// Prove the invariants on the whole log, as an outsider
+    #[command(after_help = "Example:\n  cityevents audit --data .cityevents")]
+    Audit(Place),
+    /// Tell every command and fact that led to the present state of an event
+    #[command(after_help = "Example:\n  cityevents explain --event 0b54…-8e7a --user 6fa4…-91c2")]
+    Explain(Explain),
+    /// Sign access tokens with the instance's keys
+    #[command(after_help = "Example:\n  cityevents token --count 1000 --ttl 1h > tokens.txt")]
+    Token(Token),
+    /// The keys that sign access tokens
+    #[command(after_help = "Example:\n  cityevents keys rotate")]
+    Keys(Keys),
+    /// The keys of programs that upload in bulk
+    #[command(
+        after_help = "Example:\n  cityevents api-keys create --scope ingest --label importer"
+    )]
+    ApiKeys(ApiKeys),
+    /// The topics, against the catalogue
+    #[command(after_help = "Example:\n  cityevents topics check")]
+    Topics(Topics),
+    /// Snapshots of the partitions' state
+    #[command(after_help = "Example:\n  cityevents snapshot take")]
+    Snapshot(Snapshot),
+    /// Dead letters: records that could not be read
+    #[command(after_help = "Example:\n  cityevents dlq redrive --execute")]
+    Dlq(Dlq),
+    /// The configuration in effect
+    #[command(after_help = "Example:\n  cityevents config check --config city.toml")]
+    Config(ConfigCommand),
+    /// Measure, and print the figures with their conditions
+    #[command(after_help = "Example:\n  cityevents bench decide")]
+    Bench(Bench),
+    /// Print completions for a shell
+    #[command(after_help = "Example:\n  cityevents completions bash > ~/.cityevents.bash")]
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+}
+
+/// Where an instance is.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Place {
+    /// Folder of an instance on this machine [default: .cityevents]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub data: Option<PathBuf>,
+    /// Configuration file
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t, global = true)]
+    pub output: Format,
+}
+
+impl Place {
+    /// The configuration, with options of the command line over it.
+    ///
+    /// # Errors
+    /// [`Usage`] with every problem at once.
+    pub fn load(&self, mut overrides: Vec<(String, String)>) -> anyhow::Result<Loaded> {
+        if let Some(dir) = &self.data {
+            overrides.push(("data.dir".into(), dir.display().to_string()));
+        }
+        let sources = Sources::of_process(self.config.clone(), overrides);
+        Ok(Config::load(sources).map_err(|problems| Usage(problems.to_string()))?)
+    }
+}
+
+/// `dev`.
+#[derive(Debug, Args)]
+pub struct Dev {
+    /// Where the instance is.
+    #[command(flatten)]
+    pub place: Place,
+    /// Address of the public listener [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Address of the operations listener [default: 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDRESS")]
+    pub ops_listen: Option<SocketAddr>,
+    /// Fill an empty instance with events to look at
+    #[arg(long)]
+    pub sample_data: bool,
+}
+
+/// `demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// How many people go for a place
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
+    pub people: u32,
+    /// How many places there are
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub capacity: u32,
+    /// Folder for the instance [default: a temporary one]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Use a running instance; its operations listener is asked for the audit
+    #[arg(long, value_name = "URL", requires = "ops_url", conflicts_with = "data")]
+    pub url: Option<String>,
+    /// Operations listener of the running instance
+    #[arg(long, value_name = "URL")]
+    pub ops_url: Option<String>,
+    /// Folder of the keys of the running instance, to sign tokens with
+    #[arg(long, value_name = "DIR")]
+    pub keys: Option<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Format,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Where the instance is.
+    #[command(flatten)]
+    pub place: Place,
+    /// Which event
+    #[arg(long)]
+    pub event: EventId,
+    /// Only what concerns this person
+    #[arg(long)]
+    pub user: Option<UserId>,
+}
+
+/// `token`.
+#[derive(Debug, Args)]
+pub struct Token {
+    /// Where the instance is.
+    #[command(flatten)]
+    pub place: Place,
+    /// Whose token; without it, of different random people
+    #[arg(long, value_name = "UUID", conflicts_with = "count")]
+    pub subject: Option<UserId>,
+    /// With which role
+    #[arg(long, default_value = "user", value_parser = role)]
+    pub role: Role,
+    /// Good for how long
+    #[arg(long, default_value = "1h", value_parser = units::duration::parse)]
+    pub ttl: Duration,
+    /// How many, one a line
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub count: u32,
+}
+
+fn role(word: &str) -> Result<Role, String> {
+    Role::parse(word).ok_or_else(|| "one of user, moderator, admin".into())
+}
+
+/// `keys`.
+#[derive(Debug, Args)]
+pub struct Keys {
+    /// Where the instance is.
+    #[command(flatten)]
+    pub place: Place,
+    /// What to do.
+    #[command(subcommand)]
+    pub action: KeysAction,
+}
+
+/// What can be done with signing keys.
+#[derive(Debug, Subcommand)]
+pub enum KeysAction {
+    /// All keys, current, next and retiring
+    List,
+    /// The next key signs from now on; a running instance follows within a second
+    Rotate,
+    /// Stop accepting tokens of a key
+    Retire {
+        /// Its `kid`
+        kid: String,
+    },
+}
+
+/// `api-keys`.
+#[derive(Debug, Args)]
+pub struct ApiKeys {
+    /// Where the instance is.
+    #[command(flatten)]
+    pub place: Place,
+    /// What to do.
+    #[command(subcommand)]
+    pub action: ApiKeysAction,
+}
+
+/// What can be done with API keys.
+#[derive(Debug, Subcommand)]
+pub enum ApiKeysAction {
+    /// Make one; it is printed once, and only its hash is stored
+    Create {
+        /// What it may be used for
+        #[arg(long, default_value = "ingest")]
+        scope: Vec<String>,
+        /// What it is for, to recognise it later
+        #[arg(long, default_value = "")]
+        label: String,
+    },
+    /// All keys, without their secrets
+    List,
+    /// Take one away
+    Revoke {
+        /// Its id
+        id: String,
+    },
+}
+
+/// `topics`.
+#[derive(Debug, Args)]
+pub struct Topics {
+    /// Where the instance is.
+    #[command(flatten)]
+    pub place: Place,
+    /// What to do.
+    #[command(subcommand)]
+    pub action: TopicsAction,
+}
+
+/// What can be done with topics.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum TopicsAction {
+    /// All topics with their settings and watermarks
+    List,
+    /// Make the missing ones
+    Create,
+    /// Compare with the catalogue; fails when something differs
+    Check,
+}
+
+/// `snapshot`.
+#[derive(Debug, Args)]
+pub struct Snapshot {
+    /// Where the instance is.
+    #[command(flatten)]
+    pub place: Place,
+    /// What to do.
+    #[command(subcommand)]
+    pub action: SnapshotAction,
+}
+
+/// What can be done with snapshots.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum SnapshotAction {
+    /// All snapshots
+    List,
+    /// Take one of every partition now
+    Take,
+    /// Read every snapshot and compare it with a fold of the facts; fails when one is not good
+    Verify,
+}
+
+/// `dlq`.
+#[derive(Debug, Args)]
+pub struct Dlq {
+    /// Where the instance is.
+    #[command(flatten)]
+    pub place: Place,
+    /// What to do.
+    #[command(subcommand)]
+    pub action: DlqAction,
+}
+
+/// Which dead letters.
+#[derive(Debug, Clone, Default, Args, serde::Serialize, serde::Deserialize)]
+pub struct DlqFilter {
+    /// Only of this topic (the dead letters' own, or the one they came from)
+    #[arg(long)]
+    pub topic: Option<String>,
+    /// Only of this key
+    #[arg(long)]
+    pub key: Option<String>,
+    /// Only those whose reason contains this text
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Handled ones too
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// What can be done with dead letters.
+#[derive(Debug, Subcommand)]
+pub enum DlqAction {
+    /// Those nobody has handled yet
+    List {
+        /// Which.
+        #[command(flatten)]
+        filter: DlqFilter,
+    },
+    /// One of them, whole
+    Show {
+        /// As `list` names it: topic/partition/offset
+        id: String,
+    },
+    /// Append them to the topic that they came from
+    Redrive {
+        /// Which.
+        #[command(flatten)]
+        filter: DlqFilter,
+        /// Do it; without this it is only told what would be done
+        #[arg(long)]
+        execute: bool,
+        /// At most so many a second
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+        rate: u32,
+    },
+    /// Mark them as handled
+    Drop {
+        /// Which.
+        #[command(flatten)]
+        filter: DlqFilter,
+        /// Do it; without this it is only told what would be done
+        #[arg(long)]
+        execute: bool,
+    },
+}
+
+/// `config`.
+#[derive(Debug, Args)]
+pub struct ConfigCommand {
+    /// Where the instance is.
+    #[command(flatten)]
+    pub place: Place,
+    /// What to do.
+    #[command(subcommand)]
+    pub action: ConfigAction,
+}
+
+/// What can be done with the configuration.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum ConfigAction {
+    /// Say whether it is good, or everything that is wrong with it
+    Check,
+    /// Print every value in effect and where it comes from; secrets are redacted
+    Show,
+    /// Print the defaults with their meaning, to start a file from
+    Default,
+}
+
+/// `bench`.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// What to measure
+    #[arg(value_enum)]
+    pub scenario: Scenario,
+    /// Seconds measured, after a warm-up
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub seconds: u32,
+    /// Seconds of warm-up
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=600))]
+    pub warm_up: u32,
+    /// Runs; the median is printed
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=25))]
+    pub runs: u32,
+    /// Requests due each second, for `http` (0: as many as go)
+    #[arg(long, default_value_t = 5_000)]
+    pub rate: u32,
+    /// For `http`: create and publish events instead of joining
+    #[arg(long)]
+    pub writes: bool,
+    /// How many registrations, for `restore` and `memory`
+    #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u32).range(1_000..=50_000_000))]
+    pub registrations: u32,
+    /// Folder for data [default: a temporary one]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Format,
+}
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// Pure decisions: one hot event, and a million events
+    Decide,
+    /// Avro: generated codecs against apache-avro
+    Codec,
+    /// A worker draining a backlog on the embedded log, against a null loop
+    Pipeline,
+    /// Joins over HTTP, open loop
+    Http,
+    /// Bulk upload
+    Ingest,
+    /// Restore from a snapshot and from facts alone
+    Restore,
+    /// Three times more than the capacity
+    Overload,
+    /// Bytes a registration
+    Memory,
+}

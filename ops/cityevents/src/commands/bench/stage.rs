@@ -1,0 +1,118 @@
+//! An instance of its own to measure, and people with tokens of its keys.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::ensure;
+use bytes::Bytes;
+use cityevents_domain::actor::Role;
+use cityevents_kit::Config;
+use cityevents_kit::keys::{KeyRing, TokenSigner};
+use tokio::runtime::Runtime;
+
+use crate::cli::Place;
+use crate::instance::{self, Instance};
+use crate::load::client::Connection;
+use crate::load::crowd::{Person, publish_event};
+
+/// Places of an event that everybody fits into.
+pub(super) const ROOMY: u32 = 1_000_000;
+
+/// What runs.
+pub(super) struct Stage {
+    pub(super) signer: TokenSigner,
+    pub(super) instance: Instance,
+    server: Runtime,
+}
+
+/// The load's threads, apart from those of the server so that their times can be told apart.
+pub(super) fn load_runtime() -> anyhow::Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    Ok(builder.worker_threads(1).thread_name("load").enable_all().build()?)
+}
+
+impl Stage {
+    /// Starts an instance on an empty folder: durable, without limits and access log. `prepare` is
+    /// called with its configuration before.
+    pub(super) fn start(
+        folder: &Path,
+        prepare: impl FnOnce(&Config) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
+        let place = Place { data: Some(folder.join("instance")), ..Place::default() };
+        let settings = [
+            ("http.listen", "127.0.0.1:0"),
+            ("ops.listen", "127.0.0.1:0"),
+            ("limits.enabled", "false"),
+            ("telemetry.access_log", "off"),
+        ];
+        let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let config = place.load(settings.to_vec())?.config;
+        prepare(&config)?;
+        let server = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("server")
+            .enable_all()
+            .build()?;
+        let instance = server.block_on(async {
+            let instance = instance::start(&config).await?;
+            instance.wait_ready().await?;
+            anyhow::Ok(instance)
+        })?;
+        let signer = TokenSigner::new(KeyRing::open(&config.keys_dir())?, &config);
+        Ok(Self { signer, instance, server })
+    }
+
+    /// Somebody new, so many times.
+    pub(super) fn people(&self, count: usize) -> anyhow::Result<Vec<Person>> {
+        (0..count).map(|_| Person::new(&self.signer, Role::User)).collect()
+    }
+
+    /// Makes and publishes roomy events of different people.
+    pub(super) fn publish(&self, load: &Runtime, count: usize) -> anyhow::Result<Vec<String>> {
+        const TOGETHER: usize = 16;
+        let owners = Arc::new(self.people(TOGETHER)?);
+        let http = self.instance.http();
+        load.block_on(async {
+            let mut makers = tokio::task::JoinSet::new();
+            for maker in 0..TOGETHER {
+                let owners = owners.clone();
+                makers.spawn(async move {
+                    let mut connection = Connection::open(http).await?;
+                    let mut made = Vec::new();
+                    for _ in (maker..count).step_by(TOGETHER) {
+                        let owner = &owners[maker];
+                        made.push(
+                            publish_event(&mut connection, owner, "Measured", ROOMY, None).await?,
+                        );
+                    }
+                    anyhow::Ok(made)
+                });
+            }
+            let mut made = Vec::new();
+            while let Some(events) = makers.join_next().await {
+                made.extend(events??);
+            }
+            ensure!(made.len() == count, "an event of the measurement was not made");
+            Ok(made)
+        })
+    }
+
+    /// The body of an event that anybody may create.
+    pub(super) fn event_body() -> anyhow::Result<Bytes> {
+        let start = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * 7);
+        Ok(Bytes::from(serde_json::to_vec(&serde_json::json!({
+            "title": "Measured",
+            "description": "Made by a load run.",
+            "city": "Springfield",
+            "category": "music",
+            "start_time": start.to_string(),
+            "end_time": (start + jiff::SignedDuration::from_hours(3)).to_string(),
+            "capacity": 100,
+        }))?))
+    }
+
+    /// Ends it; what it had is thrown away, so that how it ended does not matter.
+    pub(super) fn stop(self) {
+        let Self { instance, server, .. } = self;
+        let _is_clean = server.block_on(instance.stop());
+    }
+}

@@ -1,0 +1,204 @@
+//! The listeners: routes that write, routes that read, and the operations beside them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::http::Method;
+use axum::routing::get;
+use axum::{Json, Router};
+use cityevents_api::lines::{Lines, LinesMetrics, LinesOptions};
+use cityevents_api::{ApiMetrics, ProjectionProgress, Reads, ReadsParts};
+use cityevents_ingest::{
+    ClientOptions, CommandClient, IngestMetrics, IngestState, Reasons, WriteOptions,
+};
+use cityevents_kit::http::{CallClass, Edge, EdgeParts, RoutePolicy, ServeOptions, serve};
+use cityevents_kit::keys::{self, ApiKeys, KeyRing, TokenVerifier};
+use cityevents_kit::ops_listener::{ops_router, public_health_router};
+use cityevents_kit::seal::{CursorSealer, InstanceSecret};
+use cityevents_kit::telemetry::{HttpMetrics, MetricsRegistry};
+use cityevents_kit::{Component, Config, Lifecycle, Stage};
+use cityevents_processors::projection;
+use cityevents_runtime::log::TopicPartition;
+use cityevents_views::Views;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::admin;
+
+/// How often the probes look at the lines.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Time for small parts to stop.
+const STOP_BUDGET: Duration = Duration::from_secs(2);
+
+/// What the listeners are made of.
+pub(super) struct Parts<'a> {
+    pub(super) config: &'a Config,
+    pub(super) lifecycle: &'a Lifecycle,
+    pub(super) metrics: &'a MetricsRegistry,
+    pub(super) context: &'a admin::Context,
+    pub(super) views: &'a Views,
+    pub(super) progress: &'a Arc<ProjectionProgress>,
+}
+
+/// Where they listen.
+pub(super) struct Listeners {
+    pub(super) http: SocketAddr,
+    pub(super) ops: SocketAddr,
+}
+
+pub(super) async fn start(parts: Parts<'_>) -> anyhow::Result<Listeners> {
+    let Parts { config, lifecycle, metrics, context, .. } = parts;
+    let ring = KeyRing::open(&config.keys_dir())?;
+    let api_keys = ApiKeys::open(&config.keys_dir())?;
+    let secret = InstanceSecret::open(config)?;
+    let followed = lifecycle.register("keys", Stage::Background, STOP_BUDGET);
+    keys::follow(
+        followed,
+        vec![Arc::new(ring.clone()), Arc::new(api_keys.clone()), Arc::new(secret.clone())],
+    )?;
+    let client = start_client(&parts)?;
+    let reads = reads(&parts, CursorSealer::new(secret), &client)?;
+    let options = WriteOptions {
+        wait: config.ingest.wait,
+        wait_max: config.ingest.wait_max,
+        line_bytes_max: usize::try_from(config.ingest.line_max)?,
+    };
+    let reasons = Reasons::new(parts.views.person_keys.clone());
+    let writes = IngestState::new(client, reasons, api_keys, options, lifecycle.draining());
+    let http_metrics = HttpMetrics::new(metrics);
+    let edge = EdgeParts {
+        policy,
+        verifier: TokenVerifier::new(ring.clone(), config),
+        metrics: http_metrics.clone(),
+    };
+    let routes = cityevents_ingest::router(writes)
+        .merge(cityevents_api::router(reads))
+        .merge(public_health_router(lifecycle.clone()))
+        .merge(jwks(ring));
+    let public = Edge::new(config, edge).around(routes);
+    let assignment = assignment(context.clone());
+    let operations = ops_router(lifecycle.clone(), metrics.clone(), assignment)
+        .merge(admin::routes(context.clone()));
+
+    let (http_listener, http) = bind(config.http.listen, "--listen").await?;
+    let (ops_listener, ops) = bind(config.ops.listen, "--ops-listen").await?;
+    let component = lifecycle.register("http", Stage::Http, config.ops.shutdown_budget);
+    tokio::spawn(serve(http_listener, public, ServeOptions::of(config, http_metrics), component));
+    let component = lifecycle.register("operations", Stage::Log, STOP_BUDGET);
+    tokio::spawn(serve(ops_listener, operations, ServeOptions::of_ops(config), component));
+    Ok(Listeners { http, ops })
+}
+
+async fn bind(address: SocketAddr, option: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}; give another address with {option}")
+    })?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+fn start_client(parts: &Parts<'_>) -> anyhow::Result<CommandClient> {
+    let ingest = &parts.config.ingest;
+    let options = ClientOptions {
+        prefix: parts.context.prefix.clone(),
+        instance: "local".to_owned(),
+        queue_delay_target: ingest.queue_delay_target,
+        in_flight_bytes_max: usize::try_from(ingest.in_flight_max)?,
+    };
+    let metrics = parts.metrics.register(IngestMetrics::new);
+    let client = CommandClient::start(parts.context.log(), &options, metrics)?;
+    let component = parts.lifecycle.register("commands", Stage::Background, 2 * STOP_BUDGET);
+    component.ready();
+    let stopped = client.clone();
+    tokio::spawn(async move {
+        component.shutdown().wait().await;
+        if !stopped.shutdown(STOP_BUDGET).await {
+            tracing::warn!("somebody still waited for a decision when the instance stopped");
+        }
+        component.finished();
+    });
+    Ok(client)
+}
+
+fn reads(
+    parts: &Parts<'_>,
+    cursors: CursorSealer,
+    client: &CommandClient,
+) -> anyhow::Result<Reads> {
+    let source = &parts.context.source;
+    let options =
+        LinesOptions { topic: source.facts.clone(), partitions: parts.context.partitions };
+    let metrics = parts.metrics.register(LinesMetrics::new);
+    let lines = Lines::start(&source.log, &options, &source.clock, &source.metrics, metrics)?;
+    let lines = Arc::new(lines);
+    let component = parts.lifecycle.register("lines", Stage::Background, STOP_BUDGET);
+    tokio::spawn(watch_lines(component, lines.clone()));
+    let client = client.clone();
+    Ok(Reads::new(ReadsParts {
+        views: parts.views.clone(),
+        lines,
+        progress: parts.progress.clone(),
+        projection: projection::NAME.to_owned(),
+        cursors,
+        clock: source.clock.clone(),
+        consistency_wait: parts.config.views.consistency_wait,
+        is_pending: Arc::new(move |command, user| client.is_pending(command, user)),
+        metrics: parts.metrics.register(ApiMetrics::new),
+    }))
+}
+
+/// Not ready until the lines have caught up with the facts that were there at the start.
+async fn watch_lines(component: Component, lines: Arc<Lines>) {
+    let mut told = None;
+    loop {
+        let problem = lines.problem();
+        if told.as_ref() != Some(&problem) {
+            match &problem {
+                None => component.ready(),
+                Some(problem) => component.restoring(problem),
+            }
+            told = Some(problem);
+        }
+        tokio::select! {
+            () = component.shutdown().wait() => break,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+    component.finished();
+}
+
+fn policy(method: &Method, route: Option<&str>) -> RoutePolicy {
+    if matches!(route, Some("/healthz" | "/readyz")) {
+        return RoutePolicy::of(CallClass::Unlimited);
+    }
+    cityevents_ingest::routes::route_policy(method, route).unwrap_or(RoutePolicy::GENERAL)
+}
+
+fn jwks(ring: KeyRing) -> Router {
+    let answer = move || {
+        let keys = ring.jwks();
+        async move { Json(keys) }
+    };
+    Router::new().route("/.well-known/jwks.json", get(answer))
+}
+
+/// Which partitions this process works on, and how far commands and facts are.
+fn assignment(context: admin::Context) -> cityevents_kit::ops_listener::Assignment {
+    Arc::new(move || {
+        let source = &context.source;
+        let marks = |topic: &Arc<str>, partition| {
+            let partition = TopicPartition::new(topic.clone(), partition);
+            source.log.watermarks(&partition).map(|marks| marks.high).ok()
+        };
+        let rows = (0..context.partitions).map(|partition| {
+            json!({
+                "partition": partition,
+                "commands": marks(&source.commands, partition),
+                "facts": marks(&source.facts, partition),
+            })
+        });
+        rows.collect()
+    })
+}

@@ -1,0 +1,157 @@
+//! Data to look at: events in several cities, people who joined, lines of people who wait.
+//!
+//! Made over HTTP like everything that people do. Who does what under which key is fixed for a day,
+//! so that a fill that was cut off goes on when it is asked for again, and nothing is made twice.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, bail, ensure};
+use bytes::Bytes;
+use cityevents_domain::actor::Role;
+use cityevents_domain::ids::{CommandId, UserId};
+use cityevents_kit::Config;
+use cityevents_kit::keys::{KeyRing, TokenSigner};
+use hyper::{Method, StatusCode};
+use jiff::civil::{Date, Time};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::client::{Answer, Connection};
+use super::crowd::Person;
+use crate::commands::random_id;
+
+/// People who join and wait.
+const PEOPLE: usize = 48;
+/// People who organise.
+const OWNERS: usize = 8;
+/// Title, category, place, hour, length in hours, places, who goes there.
+const KINDS: [Kind; 8] = [
+    Kind("Open air cinema", "film", "City park", 20, 3, 12, 20),
+    Kind("Sunday jazz brunch", "music", "Harbour hall", 11, 3, 8, 8),
+    Kind("Night run", "sport", "Old bridge", 21, 2, 40, 24),
+    Kind("Pottery for beginners", "workshop", "Studio in the yard", 18, 2, 4, 11),
+    Kind("Guided tour: houses and their stories", "culture", "Town hall steps", 15, 2, 10, 6),
+    Kind("Board game evening", "games", "Café at the corner", 19, 4, 6, 13),
+    Kind("Street food market", "food", "Market square", 12, 8, 0, 30),
+    Kind("Repair café", "community", "Library, first floor", 14, 4, 15, 9),
+];
+const CITIES: [&str; 6] = ["Leipzig", "Lisbon", "Kyoto", "Bologna", "Gdańsk", "Montréal"];
+
+struct Kind(&'static str, &'static str, &'static str, i8, i64, u32, usize);
+
+/// Fills an instance that has no published event yet; leaves any other as it is.
+///
+/// # Errors
+/// When the instance does not answer, or refuses something.
+pub async fn fill(config: &Config, http: SocketAddr) -> anyhow::Result<()> {
+    let mut connection = Connection::open(http).await?;
+    let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    if !is_empty_or_begun(&mut connection, today).await? {
+        return Ok(());
+    }
+    let signer = TokenSigner::new(KeyRing::open(&config.keys_dir())?, config);
+    let owners = people(&signer, "owner", OWNERS)?;
+    let guests = people(&signer, "guest", PEOPLE)?;
+    let mut made = 0;
+    for (city_number, city) in CITIES.iter().enumerate() {
+        for (kind_number, kind) in KINDS.iter().enumerate() {
+            let number = city_number * KINDS.len() + kind_number;
+            let owner = &owners[number % OWNERS];
+            let fields = fields(kind, city, today, number)?;
+            let id = publish(&mut connection, owner, &fields, number, today).await?;
+            for guest in 0..kind.6 {
+                let guest = &guests[(guest + 5 * number) % PEOPLE];
+                join(&mut connection, guest, &id).await?;
+            }
+            made += 1;
+        }
+    }
+    tracing::info!("made {made} events to look at");
+    Ok(())
+}
+
+/// Whether there is nothing yet, or only what an unfinished fill of this day has made.
+async fn is_empty_or_begun(connection: &mut Connection, today: Date) -> anyhow::Result<bool> {
+    let path = "/api/events?limit=100";
+    let answer = connection.send(Method::GET, path, &[], Bytes::new()).await?;
+    ensure!(answer.status == StatusCode::OK, refusal("listing events", &answer));
+    let body = answer.json()?;
+    let items = body["items"].as_array().context("the list of events has no items")?;
+    let mark = mark_of(today);
+    let is_ours = |event: &Value| {
+        event["location"].as_str().is_some_and(|location| location.ends_with(&mark))
+    };
+    Ok(items.len() < CITIES.len() * KINDS.len() && items.iter().all(is_ours))
+}
+
+/// What tells the sample events of a day from events that people made.
+fn mark_of(today: Date) -> String {
+    format!("(sample of {today})")
+}
+
+fn people(signer: &TokenSigner, what: &str, count: usize) -> anyhow::Result<Vec<Person>> {
+    let one = |number: usize| {
+        let nobody = UserId::from_bytes([0; 16]);
+        let id = CommandId::derive(&nobody, "sample", what, &number.to_string());
+        let user = UserId::from_bytes(*id.as_bytes());
+        let session = Uuid::from_bytes(random_id());
+        let token = signer.sign(&user, Role::User, &session)?;
+        anyhow::Ok(Person { user, bearer: format!("Bearer {token}") })
+    };
+    (0..count).map(one).collect()
+}
+
+fn fields(kind: &Kind, city: &str, today: Date, number: usize) -> anyhow::Result<Vec<u8>> {
+    let Kind(title, category, place, hour, hours, capacity, _) = kind;
+    let days = i64::try_from(3 + number * 7 % 60)?;
+    let midnight = today.to_datetime(Time::midnight()).to_zoned(jiff::tz::TimeZone::UTC)?;
+    let start = midnight.timestamp()
+        + SignedDuration::from_hours(24 * days)
+        + SignedDuration::from_hours(i64::from(*hour));
+    let end = start + SignedDuration::from_hours(*hours);
+    Ok(serde_json::to_vec(&json!({
+        "title": title,
+        "description": format!("{title} in {city}. Come as you are, bring a friend."),
+        "city": city,
+        "category": category,
+        "location": format!("{place} {}", mark_of(today)),
+        "start_time": start.to_string(),
+        "end_time": end.to_string(),
+        "capacity": capacity,
+    }))?)
+}
+
+async fn publish(
+    connection: &mut Connection,
+    owner: &Person,
+    fields: &[u8],
+    number: usize,
+    today: Date,
+) -> anyhow::Result<String> {
+    let body = Bytes::copy_from_slice(fields);
+    let key = format!("sample-{today}-{number}");
+    let created = connection.post_as(&owner.bearer, "/api/events", Some(&key), body).await?;
+    ensure!(created.status == StatusCode::CREATED, refusal("making an event", &created));
+    let id = created.json()?["id"].as_str().context("an event without id")?.to_owned();
+    let path = format!("/api/events/{id}/publish");
+    let published =
+        connection.post_as(&owner.bearer, &path, Some("sample-publish"), Bytes::new()).await?;
+    ensure!(published.status == StatusCode::OK, refusal("publishing an event", &published));
+    Ok(id)
+}
+
+async fn join(connection: &mut Connection, guest: &Person, event: &str) -> anyhow::Result<()> {
+    let path = format!("/api/events/{event}/join");
+    let answer =
+        connection.post_as(&guest.bearer, &path, Some("sample-join"), Bytes::new()).await?;
+    if answer.status != StatusCode::OK {
+        bail!(refusal("joining", &answer));
+    }
+    Ok(())
+}
+
+fn refusal(what: &str, answer: &Answer) -> String {
+    let body = String::from_utf8_lossy(&answer.body);
+    format!("{what} was answered with {}: {body}", answer.status)
+}
