@@ -2,9 +2,11 @@
 
 mod appender;
 pub(crate) mod batch;
+mod chunk;
 mod pending;
 mod record;
 mod replies;
+mod submitted;
 mod waiters;
 
 use std::sync::Arc;
@@ -16,29 +18,27 @@ use cityevents_domain::time::Timestamp;
 use cityevents_runtime::log::clock::{Clock, SystemClock};
 use cityevents_runtime::log::{Log, LogError, LogErrorKind, Outgoing, TopicPartition};
 use cityevents_runtime::replies::ReplyTo;
-use cityevents_schemas::message::{Reply, ReplyVerdict, decode_reply};
+use cityevents_schemas::message::{ReplyVerdict, decode_reply};
 use cityevents_schemas::topic;
 use cityevents_schemas::trace::TraceParent;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use self::appender::{Appender, HandOverError, Job};
 use self::batch::{Batch, Line, Until};
+pub(crate) use self::chunk::Chunk;
 use self::pending::Pending;
 use self::record::to_record;
 use self::replies::Replies;
+use self::submitted::RECORD_BYTES_MAX;
+pub use self::submitted::{SubmitError, Submitted};
 use self::waiters::{Place, Waiters};
 use crate::admission::{Admission, LIMIT_MAX, Shed};
 use crate::metrics::{CommandOutcome, IngestMetrics};
 
-/// Largest record of a command: bounds what one caller can put into the log at once. The largest
-/// event is a third of it.
-const RECORD_BYTES_MAX: usize = 64 << 10;
 /// How long the log may take to say whether it has a command, beyond the caller's wait.
 const APPEND_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Chunks of bulk uploads on their way, of all requests together.
 const BULK_CHUNKS_MAX: usize = 64;
-/// When a caller should come again who was not let in.
-const RETRY_AFTER_BUSY: Duration = Duration::from_secs(1);
 /// When a caller should come again while the log is away.
 const RETRY_AFTER_AWAY: Duration = Duration::from_secs(2);
 
@@ -62,68 +62,6 @@ impl Default for ClientOptions {
             instance: "local".to_owned(),
             queue_delay_target: Duration::from_millis(100),
             in_flight_bytes_max: 64 << 20,
-        }
-    }
-}
-
-/// What became of a command that the log has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Submitted {
-    /// Decided.
-    Decided(Reply),
-    /// Durable, and the decision did not come within the wait.
-    Pending(CommandId),
-}
-
-/// Why a command is not known to be in the log. Submitting it again with the same id is safe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SubmitError {
-    /// Too many wait. Nothing was appended.
-    #[error("too many commands are waiting: try again in {}", text(*.retry_after))]
-    Busy {
-        /// When to come again.
-        retry_after: Duration,
-    },
-    /// The process is stopping. Nothing was appended.
-    #[error("this instance is stopping: try again, another one will answer")]
-    Stopping,
-    /// The command is larger than a record may be. Nothing was appended.
-    #[error("the command takes {bytes} bytes, at most {RECORD_BYTES_MAX} are possible: shorten it")]
-    TooLarge {
-        /// What it takes.
-        bytes: usize,
-    },
-    /// The log did not take it, or does not say whether it did.
-    #[error("the log does not take commands right now ({}): try again with the same key", kind.as_str())]
-    Unavailable {
-        /// What the log said.
-        kind: LogErrorKind,
-        /// When to come again.
-        retry_after: Duration,
-    },
-}
-
-fn text(duration: Duration) -> String {
-    format!("{} s", duration.as_secs().max(1))
-}
-
-impl SubmitError {
-    /// Bounded label.
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Busy { .. } => "busy",
-            Self::Stopping => "stopping",
-            Self::TooLarge { .. } => "too_large",
-            Self::Unavailable { .. } => "unavailable",
-        }
-    }
-}
-
-impl From<Shed> for SubmitError {
-    fn from(shed: Shed) -> Self {
-        match shed {
-            Shed::Busy => Self::Busy { retry_after: RETRY_AFTER_BUSY },
-            Shed::Closed => Self::Stopping,
         }
     }
 }
@@ -425,28 +363,5 @@ fn hand_over_error(error: HandOverError) -> SubmitError {
     match error {
         HandOverError::Full => Shed::Busy.into(),
         HandOverError::Ended => SubmitError::Stopping,
-    }
-}
-
-/// Commands that were handed to the log together.
-pub(crate) struct Chunk {
-    batch: Arc<Batch>,
-    commands: Vec<CommandId>,
-    _place: Option<Place>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Chunk {
-    /// Waits and says what became of each.
-    pub(crate) async fn finish(self, wait: Duration) -> Vec<Result<Submitted, SubmitError>> {
-        if !wait.is_zero() {
-            let decided = self.batch.reached(Until::Decided);
-            let _elapsed = tokio::time::timeout(wait, decided).await;
-        }
-        let durable = self.batch.reached(Until::Durable);
-        let _elapsed = tokio::time::timeout(APPEND_WAIT_MAX, durable).await;
-        let lines = self.batch.lines();
-        let pairs = self.commands.iter().zip(&lines);
-        pairs.map(|(command, line)| CommandClient::submitted(*command, line)).collect()
     }
 }

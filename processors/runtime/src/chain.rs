@@ -57,7 +57,8 @@ impl Cursor {
         for (index, byte) in bytes.iter_mut().enumerate() {
             *byte = u8::from_str_radix(digest.get(2 * index..2 * index + 2)?, 16).ok()?;
         }
-        let offset = offset.parse().ok().filter(|offset| *offset >= -1)?;
+        // Behind the last offset there would be no next command.
+        let offset = offset.parse().ok().filter(|offset| (-1..i64::MAX).contains(offset))?;
         Some(Self { offset, digest: bytes })
     }
 }

@@ -169,7 +169,7 @@ impl SnapshotStore {
 
     fn prune(&self, folder: &Path) -> Result<(), SnapshotError> {
         for old in self.list_in(folder)?.iter().skip(self.kept) {
-            self.runtime.block_on(self.store.delete(&Path::from(old.name.as_str())))?;
+            self.runtime.block_on(self.store.delete(&path_of(&old.name)?))?;
         }
         Ok(())
     }
@@ -202,10 +202,15 @@ impl SnapshotStore {
     /// # Errors
     /// When it cannot be read or is damaged.
     pub fn get(&self, name: &str) -> Result<(Description, Vec<u8>), SnapshotError> {
-        let path = Path::from(name);
+        let path = path_of(name)?;
         let file = self.runtime.block_on(async { self.store.get(&path).await?.bytes().await })?;
         decode(name, &file)
     }
+}
+
+/// The path of a name that the store told: its signs are encoded already.
+fn path_of(name: &str) -> Result<Path, SnapshotError> {
+    Ok(Path::parse(name).map_err(object_store::Error::from)?)
 }
 
 fn folder_of(description: &Description) -> String {
@@ -248,6 +253,11 @@ fn decode(name: &str, file: &[u8]) -> Result<(Description, Vec<u8>), SnapshotErr
         .ok()
         .filter(|length| *length <= STATE_BYTES_MAX)
         .ok_or_else(|| damaged("it claims an impossible length"))?;
+    // Before memory for it is asked for.
+    let told = zstd::zstd_safe::get_frame_content_size(state).ok().flatten();
+    if told != Some(description.state_bytes) {
+        return Err(damaged("its state has another length than its description says"));
+    }
     let state = zstd::bulk::decompress(state, length)
         .map_err(|_| damaged("its state cannot be decompressed"))?;
     Ok((description, state))

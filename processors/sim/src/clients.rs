@@ -21,7 +21,7 @@ use crate::topics::Topics;
 use crate::world::Tally;
 
 /// How long somebody waits for an answer.
-const PATIENCE_MS: i64 = 3_000;
+const PATIENCE_MS: i64 = 8_000;
 /// How often somebody tries.
 const TRIES_MAX: u32 = 5;
 /// Ways in at once.

@@ -14,6 +14,8 @@ use rand::rngs::SmallRng;
 
 /// Events that are made before the chances of another one fall.
 const EVENTS_MANY: usize = 6;
+/// Commands given between an announcement and the crowd.
+const PREPARATION: u32 = 8;
 /// Old commands among which one is given again.
 const REPEATED_AMONG: usize = 60;
 
@@ -26,19 +28,31 @@ pub(crate) struct Draw {
     /// What is to be given as fast as it goes.
     rush: VecDeque<Command>,
     crowd: u32,
+    /// The event that the crowd waits for, and how long still.
+    awaited: Option<(Awaited, u32)>,
+}
+
+#[derive(Clone, Copy)]
+struct Awaited {
+    event: EventId,
+    owner: UserId,
+    capacity: Capacity,
 }
 
 impl Draw {
     pub(crate) fn new(people: u32, crowd: u32) -> Self {
         let people = (0..people).map(person).collect();
         let (events, given) = (Vec::new(), Vec::new());
-        Self { people, events, given, made: 0, rush: VecDeque::new(), crowd }
+        Self { people, events, given, made: 0, rush: VecDeque::new(), crowd, awaited: None }
     }
 
     /// The next commands.
     pub(crate) fn next(&mut self, rng: &mut SmallRng, now_ms: i64) -> Vec<Command> {
-        if self.crowd > 0 && rng.random_bool(0.02) {
-            self.plan_rush(rng, now_ms);
+        match self.awaited.take() {
+            None if self.crowd > 0 && rng.random_bool(0.05) => return self.announce(rng, now_ms),
+            Some((awaited, 0)) => self.plan_rush(awaited, rng),
+            Some((awaited, rest)) => self.awaited = Some((awaited, rest - 1)),
+            None => {}
         }
         if !self.rush.is_empty() {
             let count = rng.random_range(1..=80).min(self.rush.len());
@@ -108,18 +122,27 @@ impl Draw {
         self.give(event, actor, kind)
     }
 
-    /// A crowd at one event, and then something that concerns all of it.
-    fn plan_rush(&mut self, rng: &mut SmallRng, now_ms: i64) {
-        let count = std::mem::take(&mut self.crowd);
+    /// An event that a crowd will want to join.
+    fn announce(&mut self, rng: &mut SmallRng, now_ms: i64) -> Vec<Command> {
         let owner = self.somebody(rng);
-        let actor = Actor::Person { user: owner, role: Role::User };
         let capacity = match rng.random_bool(0.5) {
             true => Capacity::Limited(rng.random_range(1..30)),
             false => Capacity::Unlimited,
         };
-        let create = self.create(owner, fields(capacity, Some(5_000), now_ms, 40_000_000));
+        let create = self.create(owner, fields(capacity, Some(5_000), now_ms, 400_000_000));
         let event = create.event;
-        self.rush.push_back(create);
+        let actor = Actor::Person { user: owner, role: Role::User };
+        let publish = self.give(event, actor, CommandKind::Publish);
+        self.awaited = Some((Awaited { event, owner, capacity }, PREPARATION));
+        vec![create, publish]
+    }
+
+    /// A crowd at one event, and then something that concerns all of it.
+    fn plan_rush(&mut self, awaited: Awaited, rng: &mut SmallRng) {
+        let Awaited { event, owner, capacity } = awaited;
+        let count = std::mem::take(&mut self.crowd);
+        let actor = Actor::Person { user: owner, role: Role::User };
+        // Once more, should it have been lost.
         let publish = self.give(event, actor, CommandKind::Publish);
         self.rush.push_back(publish);
         for number in 0..count {

@@ -68,7 +68,7 @@ impl Plan {
             faults,
             steps: rng.random_range(300..=900),
             people: rng.random_range(4..=14),
-            crowd: if rng.random_bool(0.06) { rng.random_range(520..=1_100) } else { 0 },
+            crowd: if rng.random_bool(0.1) { rng.random_range(520..=1_100) } else { 0 },
             crash: rng.random_range(0.0..0.03),
             stall: rng.random_range(0.0..0.03),
             rogue: rng.random_range(0.0..0.5),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cityevents_processors::registration::NAME;
 use cityevents_runtime::snapshot::{SnapshotError, SnapshotStore};
 use futures::TryStreamExt as _;
 use futures::executor::block_on;
@@ -21,6 +22,15 @@ impl Snapshots {
     pub(crate) fn new() -> Result<Self, SnapshotError> {
         let files = Arc::new(InMemory::new());
         Ok(Self { store: SnapshotStore::new(files.clone())?, files })
+    }
+
+    /// The newest snapshot of a partition, good or not.
+    pub(crate) fn newest(&self, partition: u32) -> Result<Option<String>, SnapshotError> {
+        Ok(self.store.list(NAME, partition)?.into_iter().next().map(|listed| listed.name))
+    }
+
+    pub(crate) fn remove(&self, name: &str) -> Result<(), SnapshotError> {
+        Ok(block_on(self.files.delete(&Path::from(name)))?)
     }
 
     /// Tears, changes or removes one of the snapshots. Returns what it did to which.

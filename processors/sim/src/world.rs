@@ -27,6 +27,8 @@ const BEGINNING_MS: i64 = 1_777_593_600_000;
 const LATE_ROUNDS: u32 = 40;
 /// Rounds without faults in which something must go on.
 const IDLE_ROUNDS_MAX: u32 = 300;
+/// Rounds without faults until it must have come to rest, whatever goes on.
+const QUIET_ROUNDS_MAX: u32 = 20_000;
 /// Rounds in a row in which nothing may be left to do.
 const REST_ROUNDS: u32 = 3;
 /// Without closing links the end of the commands is closed by a fact, once in so many rounds.
@@ -231,8 +233,10 @@ impl World {
             let stands = self.nodes.iter().flat_map(Node::standings).map(|(_, next)| next).sum();
             idle = if stands == stood { idle + 1 } else { 0 };
             stood = stands;
-            if let Some(seen) = unrest.filter(|_| idle > IDLE_ROUNDS_MAX) {
-                return Err(Failure::Restless { rounds: idle, seen });
+            if let Some(seen) =
+                unrest.filter(|_| idle > IDLE_ROUNDS_MAX || round > QUIET_ROUNDS_MAX)
+            {
+                return Err(Failure::Restless { rounds: round, seen });
             }
             round += 1;
             if needs_closer && round % CLOSER_EVERY_ROUNDS == 0 {
@@ -277,22 +281,22 @@ impl World {
         Ok(None)
     }
 
-    /// A fold from snapshots, one from the facts alone, the oracle's, and what the owner has in
-    /// memory are the same.
+    /// A fold from each snapshot, one from the facts alone, the oracle's, and what the owner has
+    /// in memory are the same.
     fn check_folds(&self, states: &[Vec<u8>]) -> Result<(), Failure> {
         for (partition, expected) in (0..).zip(states) {
             let differ = |which: &str| {
                 let seen = format!("{which} differs from the fold of the facts");
                 Err(Failure::Restore { partition, seen })
             };
-            for with_snapshots in [false, true] {
-                let restored = self.nodes[0].restore(partition, with_snapshots)?;
-                if restored.topology().encode_state() != *expected {
-                    return differ(match with_snapshots {
-                        true => "the restore from a snapshot",
-                        false => "the restore from the facts",
-                    });
+            if self.fold_of(partition, false)? != *expected {
+                return differ("the restore from the facts");
+            }
+            while let Some(name) = self.snapshots.newest(partition)? {
+                if self.fold_of(partition, true)? != *expected {
+                    return differ(&format!("the restore from {name}, or from one before it,"));
                 }
+                self.snapshots.remove(&name)?;
             }
             let mut owners = self.nodes.iter().flat_map(Node::states);
             if owners.any(|(number, state)| number == partition && state != *expected) {
@@ -300,5 +304,8 @@ impl World {
             }
         }
         Ok(())
+    }
+    fn fold_of(&self, partition: u32, with_snapshots: bool) -> Result<Vec<u8>, Failure> {
+        Ok(self.nodes[0].restore(partition, with_snapshots)?.topology().encode_state())
     }
 }

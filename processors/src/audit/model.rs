@@ -2,7 +2,7 @@
 //! with what decides: lists, maps and counting. It looks at one fact after the other and says what
 //! is wrong with it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use cityevents_domain::event::{Capacity, EventStatus};
 use cityevents_domain::fact::{Change, EventCause, Fact};
@@ -36,6 +36,8 @@ pub struct PlainEvent {
     pub line: BTreeMap<u32, UserId>,
     /// Who is kept out, and until when.
     pub bans: HashMap<UserId, Option<Timestamp>>,
+    /// Who was removed, until that is lifted.
+    pub removed: HashSet<UserId>,
     /// People with a place.
     pub active: u32,
     /// Whether a promotion step is due.
@@ -91,6 +93,7 @@ impl Model {
                 people: HashMap::new(),
                 line: BTreeMap::new(),
                 bans: HashMap::new(),
+                removed: HashSet::new(),
                 active: 0,
                 promotion_due: false,
             };
@@ -162,6 +165,16 @@ impl PlainEvent {
         if cause == RegistrationCause::Joined {
             self.check_join(before, row, position, at)?;
         }
+        match cause {
+            RegistrationCause::Kicked => {
+                self.removed.insert(user);
+            }
+            // From here on only the ban counts.
+            RegistrationCause::Banned | RegistrationCause::Lifted => {
+                self.removed.remove(&user);
+            }
+            _ => {}
+        }
         if was_in_line {
             self.line.retain(|_, waiting| *waiting != user);
         }
@@ -197,6 +210,9 @@ impl PlainEvent {
         let ban = self.bans.get(&user);
         if ban.is_some_and(|expiry| expiry.is_none_or(|expiry| at < expiry)) {
             return Err((Invariant::KeptOut, format!("{user} joined and is banned")));
+        }
+        if self.removed.contains(&user) {
+            return Err((Invariant::KeptOut, format!("{user} joined and was removed")));
         }
         if row.status == RegistrationStatus::Active && !self.line.is_empty() {
             let wrong = format!("{user} got a place past {} people waiting", self.line.len());

@@ -90,7 +90,10 @@ pub enum ViewsError {
         source: std::io::Error,
     },
     /// The storage engine failed.
-    #[error("the tables in {dir} failed: {source}")]
+    #[error(
+        "the tables in {dir} failed ({source}): start again; if that does not help, discard the rows \
+         and rebuild them from the log"
+    )]
     Engine {
         /// The folder.
         dir: PathBuf,

@@ -74,6 +74,11 @@ impl Dedup {
         Some(Remembered::Same(self.outcome(number, entry, concerned(command)?)))
     }
 
+    /// Whether it is too large to stay in the processor's cache by itself.
+    pub(super) const fn is_large(&self) -> bool {
+        self.index.is_large()
+    }
+
     /// Reads what a look-up of this command begins with.
     pub(super) fn touch(&self, id: &CommandId) -> u64 {
         self.index.touch(fold(id.as_bytes()))

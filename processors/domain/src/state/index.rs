@@ -12,6 +12,8 @@ const BUCKETS_MIN: usize = 16;
 const LOAD_PERCENT_MAX: usize = 85;
 /// Cells in one line of memory.
 const CELLS_PER_LINE: usize = 8;
+/// Cells that stay in a cache without help: half a megabyte.
+const CELLS_CACHED_MAX: usize = 65_536;
 /// Bits of hash in a cell. One less than would fit, which keeps [`EMPTY`] apart from every cell.
 const HASH_BITS: u32 = 31;
 
@@ -90,6 +92,11 @@ impl Index {
         self.cells[at] = EMPTY;
         self.len -= 1;
         true
+    }
+
+    /// Whether it is too large to stay in the processor's cache by itself.
+    pub(super) const fn is_large(&self) -> bool {
+        self.cells.len() > CELLS_CACHED_MAX
     }
 
     /// Whether there is none.

@@ -163,6 +163,11 @@ impl Registrations {
         Some((slot, self.entries.get(slot as usize)?))
     }
 
+    /// Whether they are too many to stay in the processor's cache by themselves.
+    pub(super) const fn is_large(&self) -> bool {
+        self.index.is_large()
+    }
+
     /// Reads what a look-up of this user begins with.
     pub(super) fn touch(&self, user: &UserId) -> u64 {
         if self.entries.len() <= LINEAR_SEARCH_MAX {

@@ -6,10 +6,12 @@
 //! here; leaving it out costs time only.
 
 use super::event::EventState;
-use super::{Partition, Slot, hash};
+use super::{Partition, hash};
 use crate::command::{Command, CommandKind};
 use crate::ids::UserId;
 
+/// Events that stay in a cache without help.
+const EVENTS_CACHED_MAX: usize = 1_024;
 /// Commands read ahead together: enough to keep memory busy, few enough to stay in the cache.
 const TOGETHER: usize = 32;
 
@@ -17,30 +19,33 @@ impl Partition {
     /// Brings what the decisions on these commands will look at into the processor's cache. For
     /// bursts of up to a few hundred; what is read too early is forgotten again.
     pub fn warm(&self, commands: &[Command]) {
+        let has_many_commands = self.dedup.is_large();
+        let has_many_events = self.slots.len() > EVENTS_CACHED_MAX;
         let mut seen = 0;
         for commands in commands.chunks(TOGETHER) {
-            for command in commands {
+            for command in commands.iter().filter(|_| has_many_commands) {
                 seen ^= self.dedup.touch(&command.id);
+            }
+            for command in commands.iter().filter(|_| has_many_events) {
                 seen ^= self.index.touch(hash::fold(command.event.as_bytes()));
             }
             let mut states: [Option<&EventState>; TOGETHER] = [None; TOGETHER];
             for (state, command) in states.iter_mut().zip(commands) {
-                seen ^= self.dedup.touch_entry(&command.id);
-                *state = match self.find(&command.event) {
-                    Some(Slot::Open(found)) => Some(found),
-                    Some(Slot::Closed(_)) | None => None,
-                };
-            }
-            for (state, command) in states.iter().zip(commands) {
-                if let (Some(state), Some(user)) = (state, concerned(command)) {
-                    seen ^= state.touch() ^ state.registrations().touch(&user);
+                *state = self
+                    .open(&command.event)
+                    .filter(|state| has_many_events || state.registrations().is_large());
+                if has_many_commands {
+                    seen ^= self.dedup.touch_entry(&command.id);
                 }
             }
-            for (state, command) in states.iter().zip(commands) {
-                if let (Some(state), Some(user)) = (state, concerned(command)) {
-                    let found = state.registrations().find(&user);
-                    seen ^= found.map_or(0, |(slot, _)| u64::from(slot));
-                }
+            let people = states.iter().zip(commands).filter_map(|(state, command)| {
+                Some(((*state)?.registrations(), (*state)?, concerned(command)?))
+            });
+            for (registrations, state, user) in people.clone() {
+                seen ^= state.touch() ^ registrations.touch(&user);
+            }
+            for (registrations, _, user) in people {
+                seen ^= registrations.find(&user).map_or(0, |(slot, _)| u64::from(slot));
             }
         }
         // What was read must be used, or the compiler leaves the reading out.

@@ -6,7 +6,7 @@ use cityevents_domain::refusal::Refusal;
 use cityevents_domain::registration::{RegistrationCause, RegistrationStatus};
 
 use crate::fixtures::{
-    Chance, OWNER, STRANGER, Stage, capacity, check_in, fields, time, update, user,
+    Chance, OWNER, STRANGER, Stage, capacity, check_in, fields, kick, person, time, update, user,
 };
 use cityevents_domain::event::EventPatch;
 
@@ -211,4 +211,25 @@ fn a_person_is_found_on_both_sides_of_the_size_at_which_an_index_is_made() {
         assert_eq!(stage.refusal(count, CommandKind::Leave), Refusal::NotJoined);
         assert_eq!(stage.state().registrations().len() as u64, count);
     }
+}
+
+#[test]
+fn reading_ahead_for_a_burst_changes_no_decision() {
+    let mut stage = Stage::published(fields(0)).joined(70_000);
+    let hash = stage.partition.hash();
+    let mut burst = Vec::new();
+    for number in 0..100 {
+        burst.push(stage.command(person(number * 999), CommandKind::Join));
+    }
+    burst.push(stage.command(person(OWNER), kick(5)));
+    burst.push(stage.command(person(OWNER), capacity(3)));
+    burst[7].event = cityevents_domain::ids::EventId::from_bytes([1; 16]);
+    let decide = |stage: &Stage| -> Vec<_> {
+        burst.iter().map(|command| stage.partition.decide(command, time(0))).collect()
+    };
+    let before = decide(&stage);
+    stage.partition.warm(&burst);
+    assert_eq!(decide(&stage), before);
+    assert_eq!(stage.partition.hash(), hash);
+    assert!(before.iter().any(|verdict| matches!(verdict, Verdict::Fact(_))));
 }

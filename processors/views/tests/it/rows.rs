@@ -1,9 +1,13 @@
 //! Stored rows: what their bytes are, and what is refused.
 
+use cityevents_domain::refusal::Refusal;
 use cityevents_views::codec::{Table, decode, encode};
-use cityevents_views::testing::build::{active, ban, counters, event, waiting};
+use cityevents_views::testing::build::{
+    active, at, ban, command_id, counters, event, event_id, waiting,
+};
 use cityevents_views::{
-    BanRow, CountersRow, EventRow, ProgressRow, RegistrationRow, ViewsError, WriteTimestamp,
+    BanRow, CountersRow, EventRow, OutcomeRow, OutcomeVerdict, ProgressRow, RegistrationRow,
+    ViewsError, WriteTimestamp,
 };
 
 fn hex(bytes: &[u8]) -> String {
@@ -14,6 +18,17 @@ fn progress() -> ProgressRow {
     ProgressRow { projection: "rows".into(), partition: 3, next_offset: 300, cursor: "c".into() }
 }
 
+fn outcome() -> OutcomeRow {
+    OutcomeRow {
+        command: command_id(3),
+        event: Some(event_id(1)),
+        user: None,
+        verdict: OutcomeVerdict::Refused(Refusal::NotOpenYet { opens_at: at(-7) }),
+        at: at(5),
+        expires_at: at(86_400_005),
+    }
+}
+
 #[test]
 fn the_bytes_of_rows_never_change() {
     let at = WriteTimestamp(300);
@@ -22,6 +37,7 @@ fn the_bytes_of_rows_never_change() {
     assert_eq!(hex(&encode(&ban(1, 2), at)), BAN);
     assert_eq!(hex(&encode(&counters(1, 5, 9), at)), COUNTERS);
     assert_eq!(hex(&encode(&progress(), at)), PROGRESS);
+    assert_eq!(hex(&encode(&outcome(), at)), OUTCOME);
 }
 
 #[test]
@@ -60,6 +76,7 @@ fn a_row_cut_short_or_with_bytes_left_over_is_refused() {
     refuses_every_damage::<BanRow>(&ban(1, 2));
     refuses_every_damage::<CountersRow>(&counters(1, 5, 9));
     refuses_every_damage::<ProgressRow>(&progress());
+    refuses_every_damage::<OutcomeRow>(&outcome());
 }
 
 const EVENT: &str = "\
@@ -75,3 +92,6 @@ const BAN: &str = "\
     a0a0a0a00000000000000002a0a0a0a0a0a0a0a000000000000000013c015001030001ff";
 const COUNTERS: &str = "01ac02e0e0e0e0e0e0e0e0000000000000000109050301";
 const PROGRESS: &str = "01ac0204726f777303ac020163";
+const OUTCOME: &str = "\
+    01ac028af0b2520ac0c0c0c0c0c0c0c0000000000000000301e0e0e0e0e0e0e0e000000000000000\
+    0100030c6e6f745f6f70656e5f796574010d";
