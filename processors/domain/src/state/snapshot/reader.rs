@@ -116,10 +116,10 @@ impl<'a> Reader<'a> {
         let mut state = EventState::new(self.event()?);
         state.seq = self.u64()?;
         state.tickets_drawn = self.u32()?;
-        // Each of them goes on counting from here.
-        if state.seq == u64::MAX
-            || state.tickets_drawn == u32::MAX
-            || state.event.version == u32::MAX
+        // Each of them goes on counting from here: half of the numbers are left for that.
+        if state.seq > u64::MAX / 2
+            || state.tickets_drawn > u32::MAX / 2
+            || state.event.version > u32::MAX / 2
         {
             return Err(SnapshotError::InvalidValue);
         }
