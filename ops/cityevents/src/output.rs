@@ -2,7 +2,7 @@
 //!
 //! The only file that writes to standard output and error, beside logs and progress bars.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where printing happens")]
+#![expect(clippy::print_stderr, reason = "this is where printing happens")]
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;

@@ -27,7 +27,9 @@ impl fmt::Display for WireTime {
     /// A time that the calendar does not have gets the nearest one that it has.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (least, most) = (jiff::Timestamp::MIN, jiff::Timestamp::MAX);
-        let millis = self.0.as_millis().clamp(least.as_millisecond(), most.as_millisecond());
+        // Whole seconds: the calendar's last second has no last millisecond.
+        let (least, most) = (least.as_second() * 1_000, most.as_second() * 1_000);
+        let millis = self.0.as_millis().clamp(least, most);
         let at = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         PRINTER.print_timestamp(&at, jiff::fmt::StdFmtWrite(formatter)).map_err(|_| fmt::Error)
     }
@@ -267,5 +269,81 @@ impl<'a> OutcomeBody<'a> {
         // Strings, numbers and lists always serialise.
         let _written = serde_json::to_writer(&mut bytes, self);
         bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cityevents_domain::event::EventFields;
+
+    use super::*;
+
+    fn event() -> Event {
+        let at = Timestamp::from_millis;
+        Event {
+            id: EventId::from_bytes([1; 16]),
+            owner: UserId::from_bytes([2; 16]),
+            fields: EventFields {
+                title: "t".to_owned(),
+                description: "d".to_owned(),
+                city: "c".to_owned(),
+                category: "k".to_owned(),
+                location: String::new(),
+                start_time: at(10_000),
+                end_time: at(20_000),
+                capacity: Capacity::Limited(2),
+                waitlist_limit: Some(1),
+                opens_at: Some(at(5_000)),
+                cover_image_ids: Vec::new(),
+            },
+            status: EventStatus::Published,
+            version: 3,
+            created_at: at(0),
+            updated_at: at(1),
+            published_at: Some(at(1)),
+            canceled_at: None,
+        }
+    }
+
+    fn counters(active: u32, waiting: u32) -> Counters {
+        Counters { active, waiting, checked_in: 0 }
+    }
+
+    #[test]
+    fn an_event_is_joinable_while_open_with_a_place_or_room_in_the_line() {
+        let event = event();
+        let joinable = |counters, now| is_joinable(&event, &counters, Timestamp::from_millis(now));
+        assert!(!joinable(counters(0, 0), 4_999), "not open yet");
+        assert!(joinable(counters(0, 0), 5_000));
+        assert!(joinable(counters(2, 0), 5_000), "the line has room");
+        assert!(!joinable(counters(2, 1), 5_000), "full");
+        assert!(!joinable(counters(1, 1), 5_000), "nobody overtakes the line");
+        assert!(!joinable(counters(0, 0), 20_000), "over, whether the log says so or not");
+        let unlimited = Event {
+            fields: EventFields { capacity: Capacity::Unlimited, ..event.fields.clone() },
+            ..event.clone()
+        };
+        let now = Timestamp::from_millis(5_000);
+        assert!(is_joinable(&unlimited, &counters(4_000_000, 0), now));
+        let draft = Event { status: EventStatus::Draft, ..event.clone() };
+        assert!(!is_joinable(&draft, &counters(0, 0), now));
+    }
+
+    #[test]
+    fn an_event_that_is_over_is_published_and_ended_on_the_wire() {
+        let event = Event { status: EventStatus::Ended, ..event() };
+        let body = EventBody::new(&event, &counters(1, 0), event.updated_at);
+        let body = serde_json::to_value(body).unwrap();
+        assert_eq!((&body["status"], &body["ended"]), (&"published".into(), &true.into()));
+        assert_eq!(body["end_time"], "1970-01-01T00:00:20.000Z");
+        assert_eq!(body["organizer_name"], serde_json::Value::Null);
+        assert!(body.get("location").is_none() && body.get("canceled_at").is_none());
+    }
+
+    #[test]
+    fn a_time_beyond_the_calendar_gets_the_nearest_text() {
+        assert_eq!(WireTime(Timestamp::MIN).to_string(), "-009999-01-02T01:59:59.000Z");
+        let last = WireTime(Timestamp::from_millis(i64::MAX));
+        assert_eq!(last.to_string(), "9999-12-30T22:00:00.000Z");
     }
 }

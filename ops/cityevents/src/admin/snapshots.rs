@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use cityevents_processors::registration::Registration;
+use cityevents_runtime::log::TopicPartition;
 use cityevents_runtime::snapshot::SnapshotStore;
 use cityevents_runtime::standby::{Source, Standby};
 use cityevents_runtime::topology::Topology as _;
@@ -55,10 +56,15 @@ pub(super) fn verify(context: &Context, progress: Progress<'_>) -> anyhow::Resul
     for partition in 0..count {
         let mut listed = store.list(context.source.topology, partition)?;
         listed.reverse();
+        let facts = TopicPartition::new(context.source.facts.clone(), partition);
+        let high = context.log().watermarks(&facts)?.high;
         let mut fold = Standby::empty(&without, partition, Registration::default())?;
         for snapshot in listed {
             let verdict = match store.get(&snapshot.name) {
                 Err(error) => error.to_string(),
+                Ok((description, _)) if description.fact_offset > high => {
+                    "lies beyond the end of the facts".to_owned()
+                }
                 Ok((description, state)) => {
                     fold.catch_up(description.fact_offset)?;
                     let cursor = fold.position().map(|position| position.cursor.to_text());

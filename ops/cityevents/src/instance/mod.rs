@@ -38,7 +38,6 @@ pub struct Instance {
     lifecycle: Lifecycle,
     http: SocketAddr,
     ops: SocketAddr,
-    context: admin::Context,
     shutdown_budget: Duration,
     _running: Running,
 }
@@ -49,11 +48,20 @@ pub struct Instance {
 /// # Errors
 /// When a part cannot be started, with what to do.
 pub async fn start(config: &Config) -> anyhow::Result<Instance> {
+    let lifecycle = Lifecycle::new();
+    let started = start_parts(config, &lifecycle).await;
+    if started.is_err() {
+        // Parts that run already would keep the process from ending.
+        lifecycle.drain(config.ops.shutdown_budget).await;
+    }
+    started
+}
+
+async fn start_parts(config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<Instance> {
     let data = &config.data.dir;
     std::fs::create_dir_all(data)
         .with_context(|| format!("the data folder {} cannot be made", data.display()))?;
     let metrics = MetricsRegistry::new(env!("CARGO_PKG_VERSION"), "");
-    let lifecycle = Lifecycle::new();
     let storage = lifecycle.register("storage", Stage::Log, CLOSE_BUDGET);
     let runtime_metrics = metrics.register(RuntimeMetrics::new);
     let context = open_with(config, runtime_metrics)?;
@@ -64,10 +72,10 @@ pub async fn start(config: &Config) -> anyhow::Result<Instance> {
     let options = cityevents_views::embedded::Options { cache_bytes, ..Default::default() };
     let views = Views::embedded(&data.join("views"), options)?;
     let progress = Arc::new(ProjectionProgress::new(config.log.partitions));
-    workers::start(config, &lifecycle, &context, &views, &progress)?;
+    workers::start(config, lifecycle, &context, &views, &progress)?;
     let parts = http::Parts {
         config,
-        lifecycle: &lifecycle,
+        lifecycle,
         metrics: &metrics,
         context: &context,
         views: &views,
@@ -79,10 +87,9 @@ pub async fn start(config: &Config) -> anyhow::Result<Instance> {
     lifecycle.all_registered();
     let running = Running::announce(data, listeners.http, listeners.ops)?;
     Ok(Instance {
-        lifecycle,
+        lifecycle: lifecycle.clone(),
         http: listeners.http,
         ops: listeners.ops,
-        context,
         shutdown_budget: config.ops.shutdown_budget,
         _running: running,
     })
@@ -97,11 +104,6 @@ impl Instance {
     /// Address of the operations listener.
     pub const fn ops(&self) -> SocketAddr {
         self.ops
-    }
-
-    /// For questions about this instance.
-    pub const fn context(&self) -> &admin::Context {
-        &self.context
     }
 
     /// Its parts.

@@ -63,8 +63,12 @@ pub fn take(source: &Source, partition: u32) -> Result<Option<String>, FoldError
     Standby::restore(source, partition, Registration::default)?.take_snapshot()
 }
 
+/// Where the newest snapshot of these facts stands. One that lies beyond their end is of others.
 fn newest_offset(source: &Source, partition: u32) -> u64 {
+    let facts = TopicPartition::new(source.facts.clone(), partition);
+    let high = source.log.watermarks(&facts).map_or(0, |marks| marks.high);
     let listed =
         source.snapshots.as_ref().and_then(|store| store.list(source.topology, partition).ok());
-    listed.and_then(|listed| listed.first().map(|newest| newest.fact_offset)).unwrap_or(0)
+    let offsets = listed.into_iter().flatten().map(|snapshot| snapshot.fact_offset);
+    offsets.filter(|offset| *offset <= high).max().unwrap_or(0)
 }

@@ -44,15 +44,19 @@ impl Scene {
 
     fn wait_for(&self, count: usize) {
         let answered = self.answered.lock().unwrap();
-        let (_answered, timeout) = self
-            .news
-            .wait_timeout_while(answered, DEADLINE, |answered| *answered < count)
-            .unwrap();
+        let (_answered, timeout) =
+            self.news.wait_timeout_while(answered, DEADLINE, |answered| *answered < count).unwrap();
         assert!(!timeout.timed_out(), "the drop came to a halt before answer {count}");
     }
 
     /// Asks with one key until there is a decision.
-    fn ask(&self, connection: &mut Option<Connection>, person: &Person, path: &str, key: &str) -> Answer {
+    fn ask(
+        &self,
+        connection: &mut Option<Connection>,
+        person: &Person,
+        path: &str,
+        key: &str,
+    ) -> Answer {
         loop {
             if connection.is_none() {
                 *connection = Connection::open(self.address()).ok();
@@ -88,7 +92,7 @@ impl Scene {
                     loop {
                         let index = next.fetch_add(1, Ordering::Relaxed);
                         let Some(person) = people.get(index) else { break };
-                        let key = format!("{path} {}", person.user).replace('/', ".");
+                        let key = format!("{path}-{}", person.user).replace('/', ".");
                         let answer = self.ask(&mut connection, person, path, &key);
                         *told[index].lock().unwrap() = Some(answer);
                         self.count_one();
@@ -112,7 +116,7 @@ impl Scene {
     fn assert_told_the_same(&self, people: &[Person], path: &str, told: &[Answer]) {
         let mut connection = None;
         for (person, first) in people.iter().zip(told).filter(|(_, told)| told.status == 200) {
-            let key = format!("{path} {}", person.user).replace('/', ".");
+            let key = format!("{path}-{}", person.user).replace('/', ".");
             let again = self.ask(&mut connection, person, path, &key);
             assert_eq!(again.text(), first.text(), "{}", person.user);
         }
@@ -120,13 +124,14 @@ impl Scene {
 }
 
 fn moments(random: &mut StdRng, requests: usize, kills: usize) -> Vec<(usize, Duration)> {
-    let moments: BTreeSet<_> = std::iter::repeat_with(|| random.random_range(1..requests - CLIENTS))
-        .scan(BTreeSet::new(), |seen, moment| {
-            let is_enough = seen.len() == kills;
-            seen.insert(moment);
-            (!is_enough).then_some(moment)
-        })
-        .collect();
+    let moments: BTreeSet<_> =
+        std::iter::repeat_with(|| random.random_range(1..requests - CLIENTS))
+            .scan(BTreeSet::new(), |seen, moment| {
+                let is_enough = seen.len() == kills;
+                seen.insert(moment);
+                (!is_enough).then_some(moment)
+            })
+            .collect();
     let delay = |random: &mut StdRng| Duration::from_micros(random.random_range(0..5_000));
     moments.into_iter().map(|moment| (moment, delay(random))).collect()
 }
@@ -143,11 +148,8 @@ fn twenty_kills_during_a_drop_break_no_promise() {
     let everybody = crowd::people(data, PEOPLE + 1);
     let (owner, people) = everybody.split_first().unwrap();
     let event = crowd::publish(started.http, owner, CAPACITY as u32, WAITING_MAX as u32);
-    let scene = Scene {
-        http: Mutex::new(started.http),
-        answered: Mutex::new(0),
-        news: Condvar::new(),
-    };
+    let scene =
+        Scene { http: Mutex::new(started.http), answered: Mutex::new(0), news: Condvar::new() };
     let mut instance = Some(started);
 
     let path = format!("/api/events/{event}/join");

@@ -1,5 +1,12 @@
 //! The binary as a person or a script meets it: real processes, real signals, real sockets.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a failed expectation is the verdict of a test, in its helpers too"
+)]
+
 mod audit;
 mod cli;
 mod command_line;
@@ -9,7 +16,6 @@ mod dead_letters;
 mod faults;
 mod http;
 mod instance;
-mod keys;
 mod planted;
 mod rows;
 mod shutdown;

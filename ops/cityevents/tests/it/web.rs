@@ -1,6 +1,6 @@
 //! A tiny HTTP client that sends exactly what it is given.
 
-use std::io::{self, BufRead, BufReader, Read, Write as _};
+use std::io::{self, BufRead, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -121,9 +121,8 @@ pub fn once(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Answer {
-    let answer = Connection::open(address).and_then(|mut connection| {
-        connection.send(method, path, headers, body)
-    });
+    let answer = Connection::open(address)
+        .and_then(|mut connection| connection.send(method, path, headers, body));
     answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
 }
 

@@ -7,6 +7,9 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
+/// Width of the conditions in a table.
+const LINE_CHARACTERS: usize = 60;
+
 /// What the design asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "bound", content = "value")]
@@ -58,8 +61,24 @@ impl Row {
             Some(_) => "no",
         };
         let measured = format!("{} {}", number(self.measured), self.unit);
-        vec![self.what.clone(), goal, measured, reached.to_owned(), self.conditions.clone()]
+        vec![self.what.clone(), goal, measured, reached.to_owned(), wrapped(&self.conditions)]
     }
+}
+
+/// In lines of about [`LINE_CHARACTERS`], cut at spaces.
+fn wrapped(text: &str) -> String {
+    let mut wrapped = String::with_capacity(text.len());
+    let mut length = 0;
+    for word in text.split(' ') {
+        if length > 0 {
+            let is_full = length + word.chars().count() >= LINE_CHARACTERS;
+            wrapped.push(if is_full { '\n' } else { ' ' });
+            length = if is_full { 0 } else { length + 1 };
+        }
+        wrapped.push_str(word);
+        length += word.chars().count();
+    }
+    wrapped
 }
 
 /// Three figures that count, and thousands apart.
@@ -143,7 +162,7 @@ impl ThreadTimes {
             (time.saturating_sub(earlier), name)
         });
         let mut spent: Vec<_> = spent.filter(|(time, _)| time.as_millis() >= 50).collect();
-        spent.sort_by(|left, right| right.0.cmp(&left.0));
+        spent.sort_by_key(|(time, _)| std::cmp::Reverse(*time));
         let texts = spent.iter().map(|(time, name)| format!("{name} {:.1}", time.as_secs_f64()));
         texts.collect::<Vec<_>>().join(", ")
     }
@@ -185,6 +204,14 @@ mod tests {
         assert_eq!(reached(Goal::AtLeast(2.0), 1.9), "no");
         assert_eq!(reached(Goal::AtMost(2.0), 2.0), "yes");
         assert_eq!(reached(Goal::AtMost(2.0), 2.1), "no");
+    }
+
+    #[test]
+    fn conditions_are_cut_at_spaces_and_lose_no_word() {
+        let text = "nothing of this is lost, whatever its length is; ".repeat(9);
+        let cut = wrapped(&text);
+        assert!(cut.lines().all(|line| line.len() <= LINE_CHARACTERS), "{cut}");
+        assert_eq!(cut.replace('\n', " "), text);
     }
 
     #[test]
