@@ -3,11 +3,16 @@
 //! A body is read as a JSON object first and taken apart field by field, so that one answer names
 //! all that is wrong: missing fields, wrong types, values out of range, and names nobody knows.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use cityevents_domain::time::Timestamp;
 use cityevents_kit::http::{JsonWithBytes, collect_body};
 use cityevents_kit::problem::{InvalidFields, Problem};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 /// 0001-01-01T00:00:00Z; an earlier time has no four-digit year.
@@ -24,6 +29,7 @@ impl<S: Sync> FromRequest<S> for Required {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let json = JsonWithBytes::<Value>::from_request(request, state).await?;
+        refuse_repeated(&json.bytes)?;
         Fields::of(json.value).map(Self)
     }
 }
@@ -39,6 +45,48 @@ impl<S: Sync> FromRequest<S> for Optional {
         let bytes: Bytes = collect_body(request.into_body()).await?;
         Fields::of_optional(&bytes).map(Self)
     }
+}
+
+/// The names of an object, and the first that stands there twice. A [`Value`] keeps the last of
+/// them, and which one was meant nobody knows.
+#[derive(Default)]
+struct Names {
+    seen: BTreeSet<String>,
+    repeated: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NamesVisitor;
+
+        impl<'de> Visitor<'de> for NamesVisitor {
+            type Value = Names;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Names, A::Error> {
+                let mut names = Names::default();
+                while let Some(name) = map.next_key::<String>()? {
+                    map.next_value::<IgnoredAny>()?;
+                    if !names.seen.insert(name.clone()) {
+                        names.repeated.get_or_insert(name);
+                    }
+                }
+                Ok(names)
+            }
+        }
+
+        deserializer.deserialize_map(NamesVisitor)
+    }
+}
+
+/// Refuses an object in which a name stands twice.
+fn refuse_repeated(object: &[u8]) -> Result<(), Problem> {
+    // What is no object is refused by name elsewhere.
+    let names = serde_json::from_slice::<Names>(object).unwrap_or_default();
+    names.repeated.map_or(Ok(()), |name| Err(Problem::invalid(name, "is given twice")))
 }
 
 /// The fields of an object that are not yet taken, and what was wrong with those that are.
@@ -73,7 +121,10 @@ impl Fields {
         let value = serde_json::from_slice(bytes);
         match value.map_err(|error| Problem::invalid("body", format!("is not JSON: {error}")))? {
             Value::Null => Self::of(Value::Object(Map::new())),
-            value => Self::of(value),
+            value => {
+                refuse_repeated(bytes)?;
+                Self::of(value)
+            }
         }
     }
 
@@ -249,6 +300,13 @@ mod tests {
         for nothing in ["", " ", "null", "{}", " { } "] {
             assert_eq!(fields(nothing).digest(), 0, "{nothing:?}");
         }
+    }
+
+    #[test]
+    fn a_name_that_stands_twice_is_refused() {
+        let problem = Fields::of_optional(br#"{"a": 1, "b": 2, "a": 1}"#).unwrap_err();
+        assert_eq!(problem.meta()["fields"]["a"], "is given twice");
+        assert!(Fields::of_optional(br#"{"a": {"b": 1}, "b": 2}"#).is_ok());
     }
 
     #[test]

@@ -59,7 +59,8 @@ pub struct Options {
     pub write_buffer_bytes: u64,
     /// Disk for journals; above it, memory is written to table files early.
     pub journal_bytes_max: u64,
-    /// Threads that write and merge table files.
+    /// Threads that write and merge table files. With more than one, the store's first thread
+    /// spins while all others merge.
     pub worker_threads: usize,
 }
 
@@ -69,7 +70,7 @@ impl Default for Options {
             cache_bytes: 128 << 20,
             write_buffer_bytes: 64 << 20,
             journal_bytes_max: 512 << 20,
-            worker_threads: 2,
+            worker_threads: 1,
         }
     }
 }

@@ -38,8 +38,9 @@ const SEPARATE_FROM_BYTES: u32 = 4 * 1024;
 /// How many of the newest stored values of a partition are checked at the start.
 const CHECKED_VALUES: usize = 8;
 
-/// Threads that tidy up tables.
-const WORKER_THREADS: usize = 2;
+/// Threads that tidy up tables. With more than one, the store's first thread hands each merge back
+/// to the queue until another thread has taken it, and spins for as long as all others merge.
+const WORKER_THREADS: usize = 1;
 
 pub(super) struct Store {
     database: Database,
