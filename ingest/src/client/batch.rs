@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cityevents_runtime::log::LogErrorKind;
@@ -44,6 +44,8 @@ struct State {
     lines: Vec<Line>,
     queued: u32,
     undecided: u32,
+    /// How long the last decision took to come.
+    decided_after: Option<Duration>,
     waiting: Option<(Until, Waker)>,
 }
 
@@ -73,6 +75,7 @@ impl Batch {
                 lines: vec![Line::Queued; lines],
                 queued: count,
                 undecided: count,
+                decided_after: None,
                 waiting: None,
             }),
             handed_over: Instant::now(),
@@ -128,7 +131,16 @@ impl Batch {
             Line::Failed(_) => {}
             Line::Replied(first) => state.lines[line as usize] = Line::Replied(first),
         }
+        if state.undecided == 0 && state.decided_after.is_none() {
+            state.decided_after = Some(self.handed_over.elapsed());
+        }
         state.wake()
+    }
+
+    /// How long the decisions took to come, without the time that whoever waits for them needed to
+    /// notice; so far, if they have not come.
+    pub(crate) fn waited(&self) -> Duration {
+        self.state.lock().decided_after.unwrap_or_else(|| self.handed_over.elapsed())
     }
 
     /// What is known by now.
