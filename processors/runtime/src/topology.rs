@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::log::Headers;
+use crate::log::{Headers, Record};
 
 /// A command as the log holds it.
 #[derive(Debug, Clone, Copy)]
@@ -101,6 +101,10 @@ pub trait Topology: Send {
     /// # Errors
     /// When the value cannot be read: the reader stops, since passing it would fork the state.
     fn fold(&mut self, value: &[u8]) -> Result<(), Undecodable>;
+
+    /// Looks at commands that come next, in order, to have at hand what their decisions need.
+    /// Decides nothing and changes nothing that a decision sees.
+    fn look_ahead(&mut self, _commands: &[Record]) {}
 
     /// Decides a command, and changes the state at once if it makes a fact.
     ///

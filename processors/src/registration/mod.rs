@@ -5,6 +5,8 @@
 
 mod headers;
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use cityevents_domain::actor::Actor;
 use cityevents_domain::command::{Command, CommandKind};
@@ -13,7 +15,7 @@ use cityevents_domain::ids::{CommandId, EventId};
 use cityevents_domain::invariants::check_fact;
 use cityevents_domain::state::{FOLD_VERSION, FORMAT, Partition};
 use cityevents_domain::time::Timestamp;
-use cityevents_runtime::log::Headers;
+use cityevents_runtime::log::{Headers, Record};
 use cityevents_runtime::topology::{
     DecideError, Decision, Due, Input, LinkDraft, LinkPosition, Topology, Undecodable,
 };
@@ -38,6 +40,8 @@ pub struct Registration {
     closed_bytes: usize,
     /// Log time of the last command closed without a fact.
     closed_at: Timestamp,
+    /// Commands read ahead, with their offsets.
+    ahead: VecDeque<(u64, Command)>,
 }
 
 /// What a caller is told.
@@ -88,8 +92,26 @@ impl Topology for Registration {
         Ok(())
     }
 
+    fn look_ahead(&mut self, commands: &[Record]) {
+        let mut offsets = Vec::with_capacity(commands.len());
+        let mut decoded = Vec::with_capacity(commands.len());
+        for record in commands {
+            // One that cannot be read is found out when it is its turn.
+            if let Ok(command) = decode_command(record.value.as_deref().unwrap_or_default()) {
+                offsets.push(record.offset);
+                decoded.push(command);
+            }
+        }
+        self.state.warm(&decoded);
+        self.ahead.clear();
+        self.ahead.extend(offsets.into_iter().zip(decoded));
+    }
+
     fn decide(&mut self, input: &Input<'_>) -> Result<Decision<Answer>, DecideError> {
-        let command = decode_command(input.value).map_err(undecodable)?;
+        let command = match self.ahead.pop_front_if(|(offset, _)| *offset == input.offset) {
+            Some((_, command)) => command,
+            None => decode_command(input.value).map_err(undecodable)?,
+        };
         let stamped_at = Timestamp::from_millis(input.timestamp_ms);
         let at = stamped_at.max(self.state.log_time());
         let trace = headers::trace_of(input.headers);

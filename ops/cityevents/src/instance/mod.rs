@@ -62,7 +62,6 @@ async fn start_parts(config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<I
     std::fs::create_dir_all(data)
         .with_context(|| format!("the data folder {} cannot be made", data.display()))?;
     let metrics = MetricsRegistry::new(env!("CARGO_PKG_VERSION"), "");
-    let storage = lifecycle.register("storage", Stage::Log, CLOSE_BUDGET);
     let runtime_metrics = metrics.register(RuntimeMetrics::new);
     let context = open_with(config, runtime_metrics)?;
     let log = context.log().clone();
@@ -71,6 +70,7 @@ async fn start_parts(config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<I
     let cache_bytes = config.views.cache;
     let options = cityevents_views::embedded::Options { cache_bytes, ..Default::default() };
     let views = Views::embedded(&data.join("views"), options)?;
+    let storage = lifecycle.register("storage", Stage::Log, CLOSE_BUDGET);
     let progress = Arc::new(ProjectionProgress::new(config.log.partitions));
     workers::start(config, lifecycle, &context, &views, &progress)?;
     let parts = http::Parts {

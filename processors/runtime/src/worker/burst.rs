@@ -18,6 +18,9 @@ use crate::topology::{DecideError, Input, LinkDraft, Topology, Undecodable};
 const STAMP_AHEAD_MAX_MS: i64 = 5 * 60_000;
 /// Bytes of commands closed without a fact after which a link is written though the burst goes on.
 const CLOSED_BYTES_MAX: usize = 128 << 10;
+/// Commands shown to the topology together before they are decided: enough to let waits for memory
+/// overlap, few enough to stay in the processor's cache.
+const LOOK_AHEAD_COMMANDS: usize = 64;
 /// Longest wait for the acknowledgement of a dead letter.
 const DEAD_LETTER_WAIT: Duration = Duration::from_secs(10);
 
@@ -29,7 +32,11 @@ impl<T: Topology> Worker<T> {
         self.source.metrics.burst_commands.observe(burst.len() as f64);
         let latest_stamp_ms = self.source.clock.now_ms() + STAMP_AHEAD_MAX_MS;
         let mut last = None;
-        for record in &burst {
+        for (index, record) in burst.iter().enumerate() {
+            if index.is_multiple_of(LOOK_AHEAD_COMMANDS) {
+                let end = burst.len().min(index + LOOK_AHEAD_COMMANDS);
+                self.topology.look_ahead(&burst[index..end]);
+            }
             let undecided = if record.timestamp_ms > latest_stamp_ms {
                 Some(format!(
                     "it is stamped {} s ahead of this machine's clock: set the clocks right first",
