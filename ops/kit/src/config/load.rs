@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::env::{key_of, typed, variable_of};
 use super::problems::{ConfigProblem, ConfigProblems};
 use super::schema::{DEFAULT_TOML, Schema, flatten, is_below};
-use super::{Config, validate};
+use super::{Config, properties, validate};
 
 /// Where a configuration comes from, besides the built-in defaults.
 #[derive(Debug, Clone, Default)]
@@ -148,6 +148,9 @@ fn read_file(path: &Path) -> Result<Table, String> {
 
 fn check_key(schema: &Schema, key: &str, value: &Value) -> Result<(), String> {
     let is_table = value.is_table();
+    if is_below(key, properties::SECTION) || (is_table && key == properties::SECTION) {
+        return Ok(());
+    }
     if schema.keys.contains_key(key) || (is_table && schema.is_section(key)) {
         return Ok(());
     }
@@ -176,19 +179,34 @@ fn with<'a>(
 }
 
 fn set(table: &mut Table, key: &str, value: &Value) {
-    match key.split_once('.') {
-        None => drop(table.insert(key.to_owned(), value.clone())),
-        Some((section, rest)) => {
+    if let Some(name) = key.strip_prefix(properties::SECTION).and_then(|key| key.strip_prefix('.'))
+    {
+        // Their names have dots of their own.
+        return set_below(table, properties::SECTION.split('.'), name, value);
+    }
+    let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
+    set_below(table, section.split('.').filter(|part| !part.is_empty()), name, value);
+}
+
+fn set_below<'a>(
+    table: &mut Table,
+    mut sections: impl Iterator<Item = &'a str>,
+    name: &str,
+    value: &Value,
+) {
+    match sections.next() {
+        None => drop(table.insert(name.to_owned(), value.clone())),
+        Some(section) => {
             let inner = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
             if let Value::Table(inner) = inner {
-                set(inner, rest, value);
+                set_below(inner, sections, name, value);
             }
         }
     }
 }
 
 fn problem(key: &str, value: &Value, origin: &Origin, message: String) -> ConfigProblem {
-    let secret = super::show::is_secret(key);
+    let secret = super::show::is_secret(key) || properties::is_secret(key);
     let value = if secret { "[redacted]".to_owned() } else { value.to_string() };
     // What a parser says about a secret may quote it.
     let message = if secret { "is not acceptable".to_owned() } else { message };

@@ -8,6 +8,7 @@ mod env;
 mod load;
 mod network;
 mod problems;
+mod properties;
 mod schema;
 mod secret;
 mod sections;
@@ -18,11 +19,13 @@ mod validate;
 pub use self::load::{Loaded, Sources};
 pub use self::network::Network;
 pub use self::problems::{ConfigProblem, ConfigProblems};
+pub use self::properties::Properties;
 pub use self::schema::DEFAULT_TOML;
 pub use self::secret::{Secret, SecretFileError, SecretSource};
 pub use self::sections::{
-    AccessLog, Config, Data, Http, Ingest, Keys, Limits, LocalLog, Log, LogFormat, Ops, Rate,
-    Registration, Telemetry, Tokens, Views,
+    AccessLog, Breaker, Config, Data, GroupProtocol, Http, Ingest, Instance, Kafka, Keys, Limits,
+    LocalLog, Log, LogFormat, Ops, Rate, Registration, Registry, Scylla, Snapshots, Telemetry,
+    Tokens, Views,
 };
 pub use self::show::ShownValue;
 
@@ -112,6 +115,33 @@ mod tests {
         assert!(problems.to_string().contains("line 2"), "{problems}");
         let absent = Sources { file: Some("/nonexistent/city.toml".into()), ..Sources::default() };
         assert!(Config::load(absent).unwrap_err().to_string().contains("--config"));
+    }
+
+    #[test]
+    fn properties_keep_their_dots_from_every_layer_and_hide_passwords() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("city.toml");
+        let text = "[kafka.properties]\n\"security.protocol\" = \"SASL_SSL\"\nlinger.ms = 5\n";
+        std::fs::write(&file, text).unwrap();
+        let mut sources =
+            environment(&[("CITYEVENTS__KAFKA__PROPERTIES__SASL__PASSWORD", "hunter2")]);
+        sources.file = Some(file);
+        let loaded = Config::load(sources).unwrap();
+        let properties = loaded.config.kafka.properties.expose();
+        assert_eq!(properties["security.protocol"], "SASL_SSL");
+        assert_eq!(properties["linger.ms"], "5");
+        assert_eq!(properties["sasl.password"], "hunter2");
+        let shown: Vec<String> = loaded.show().iter().map(ToString::to_string).collect();
+        let shown = shown.join("\n");
+        assert!(shown.contains("kafka.properties.security.protocol = \"SASL_SSL\""), "{shown}");
+        assert!(!format!("{shown}{loaded:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_cluster_needs_nodes_for_its_tables() {
+        let sources = environment(&[("CITYEVENTS__KAFKA__BROKERS", "a:9092,b:9092")]);
+        let problems = Config::load(sources).unwrap_err().to_string();
+        assert!(problems.contains("scylla.nodes"), "{problems}");
     }
 
     #[test]

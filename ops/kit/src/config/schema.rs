@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
+use super::properties;
+
 /// The manual: every key, its default, its meaning.
 pub const DEFAULT_TOML: &str = include_str!("../../../config/default.toml");
 
@@ -19,6 +21,7 @@ impl Schema {
         let text: Vec<String> = DEFAULT_TOML.lines().map(uncommented).collect();
         let mut keys = BTreeMap::new();
         flatten(&text.join("\n").parse()?, "", &mut keys);
+        keys.remove(properties::SECTION);
         Ok(Self { keys })
     }
 

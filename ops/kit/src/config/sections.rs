@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::network::Network;
+use super::properties::Properties;
 use super::secret::Secret;
 use super::units::{duration, size};
 
@@ -61,6 +62,63 @@ sections! {
         #[serde(with = "duration")]
         shutdown_budget: Duration,
     }
+    /// `[instance]`: this process among the others of a cluster.
+    Instance {
+        name: Option<String>,
+    }
+    /// `[kafka]`: the log on a cluster.
+    Kafka {
+        brokers: Vec<String>,
+        group_protocol: GroupProtocol,
+        static_members: bool,
+        #[serde(with = "duration")]
+        session_timeout: Duration,
+        #[serde(with = "duration")]
+        request_timeout: Duration,
+        replication: u16,
+        min_insync: u16,
+        #[serde(with = "size")]
+        in_flight_max: u64,
+        properties: Properties,
+    }
+    /// `[scylla]`: the tables on a cluster.
+    Scylla {
+        nodes: Vec<String>,
+        keyspace: String,
+        replication: String,
+        local_datacenter: Option<String>,
+        #[serde(with = "duration")]
+        request_timeout: Duration,
+        in_flight_max: u32,
+        connections_per_node: u32,
+        user: Option<String>,
+        password: Option<Secret>,
+        password_file: Option<PathBuf>,
+    }
+    /// `[registry]`: the schema registry.
+    Registry {
+        url: Option<String>,
+        register: bool,
+        #[serde(with = "duration")]
+        request_timeout: Duration,
+    }
+    /// `[snapshots]`: where snapshots of the partitions are kept.
+    Snapshots {
+        url: Option<String>,
+        endpoint: Option<String>,
+        region: String,
+        access_key_id: Option<String>,
+        secret_access_key: Option<Secret>,
+        secret_access_key_file: Option<PathBuf>,
+        #[serde(with = "duration")]
+        request_timeout: Duration,
+    }
+    /// `[breaker]`: when a store is not asked for a while.
+    Breaker {
+        failures: u32,
+        #[serde(with = "duration")]
+        open_for: Duration,
+    }
     /// `[log]`: topics.
     Log {
         partitions: u32,
@@ -99,6 +157,7 @@ sections! {
         #[serde(with = "duration")]
         snapshot_every: Duration,
         snapshots_kept: u32,
+        standby: bool,
         burst_max: u32,
         restarts_max: u32,
         #[serde(with = "duration")]
@@ -158,6 +217,16 @@ sections! {
     }
 }
 
+/// How partitions are shared among the members of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroupProtocol {
+    /// The classic protocol; partitions that stay with their owner are not disturbed.
+    CooperativeSticky,
+    /// KIP-848: the brokers share them out.
+    Consumer,
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -192,8 +261,20 @@ pub struct Config {
     pub http: Http,
     /// `[ops]`
     pub ops: Ops,
+    /// `[instance]`
+    pub instance: Instance,
     /// `[log]`
     pub log: Log,
+    /// `[kafka]`
+    pub kafka: Kafka,
+    /// `[scylla]`
+    pub scylla: Scylla,
+    /// `[registry]`
+    pub registry: Registry,
+    /// `[snapshots]`
+    pub snapshots: Snapshots,
+    /// `[breaker]`
+    pub breaker: Breaker,
     /// `[views]`
     pub views: Views,
     /// `[registration]`
@@ -211,6 +292,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether log and tables are on a cluster, and not on this machine's disk.
+    pub fn is_cluster(&self) -> bool {
+        !self.kafka.brokers.is_empty()
+    }
+
     /// The address under which people reach this service, without a slash at the end.
     pub fn public_url(&self) -> String {
         let given = self.http.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());

@@ -71,6 +71,73 @@ pub(super) fn validate(config: &Config) -> Vec<(&'static str, String)> {
     let release = log.local.release_deadline <= ops.shutdown_budget;
     check("log.local.release_deadline", release, "at most ops.shutdown_budget");
 
+    let kafka = &config.kafka;
+    let brokers = kafka.brokers.iter().all(|broker| has_port(broker));
+    check("kafka.brokers", brokers, "write each broker as host:port");
+    let session = (second..=Duration::from_secs(1800)).contains(&kafka.session_timeout);
+    check("kafka.session_timeout", session, "between 1s and 30min");
+    let request = (second..=Duration::from_secs(300)).contains(&kafka.request_timeout);
+    check("kafka.request_timeout", request, "between 1s and 5min");
+    check("kafka.replication", kafka.replication >= 1, "at least 1");
+    let insync = (1..=kafka.replication).contains(&kafka.min_insync);
+    check("kafka.min_insync", insync, "between 1 and kafka.replication");
+    let in_flight = kafka.in_flight_max >= 1 << 20;
+    check("kafka.in_flight_max", in_flight, "at least 1 MiB, the size of the largest record");
+
+    let scylla = &config.scylla;
+    let nodes = scylla.nodes.iter().all(|node| has_port(node));
+    check("scylla.nodes", nodes, "write each node as host:port");
+    let given = !config.is_cluster() || !scylla.nodes.is_empty();
+    check("scylla.nodes", given, "give nodes, since kafka.brokers is given");
+    let keyspace = is_keyspace(&scylla.keyspace);
+    check("scylla.keyspace", keyspace, "a letter, then at most 47 of a-z, 0-9 and '_'");
+    let replication = scylla.replication.starts_with('{') && scylla.replication.ends_with('}');
+    check(
+        "scylla.replication",
+        replication,
+        "write a CQL map: {'class': 'SimpleStrategy', 'replication_factor': 1}",
+    );
+    let request = scylla.request_timeout >= Duration::from_millis(10);
+    check("scylla.request_timeout", request, "at least 10ms");
+    check("scylla.in_flight_max", scylla.in_flight_max >= 1, "at least 1");
+    let connections = (1..=64).contains(&scylla.connections_per_node);
+    check("scylla.connections_per_node", connections, "between 1 and 64");
+    let password = scylla.password.is_some() && scylla.password_file.is_some();
+    check("scylla.password_file", !password, "give scylla.password or this, not both");
+
+    let registry = &config.registry;
+    let url = registry.url.as_deref().is_none_or(is_origin_with_path);
+    check(
+        "registry.url",
+        url,
+        "write http://host:port or https://host:port, with a path if needed",
+    );
+    let request = registry.request_timeout >= Duration::from_millis(100);
+    check("registry.request_timeout", request, "at least 100ms");
+
+    let snapshots = &config.snapshots;
+    let is_store = |url: &str| url.starts_with("file:///") || url.starts_with("s3://");
+    let url = snapshots.url.as_deref().is_none_or(is_store);
+    check("snapshots.url", url, "write file:///path or s3://bucket/prefix");
+    let endpoint = snapshots.endpoint.as_deref().is_none_or(is_origin_with_path);
+    check("snapshots.endpoint", endpoint, "write http://host:port or https://host:port");
+    let both = snapshots.secret_access_key.is_some() && snapshots.secret_access_key_file.is_some();
+    let say = "give snapshots.secret_access_key or this, not both";
+    check("snapshots.secret_access_key_file", !both, say);
+    let request = snapshots.request_timeout >= second;
+    check("snapshots.request_timeout", request, "at least 1s");
+
+    check("breaker.failures", config.breaker.failures >= 1, "at least 1");
+    let open_for = config.breaker.open_for >= Duration::from_millis(100);
+    check("breaker.open_for", open_for, "at least 100ms");
+
+    let name = config
+        .instance
+        .name
+        .as_deref()
+        .is_none_or(|name| !name.is_empty() && is_topic_prefix(name));
+    check("instance.name", name, "1 to 100 of a-z, A-Z, 0-9, '.', '_', '-'");
+
     let registration = &config.registration;
     let facts = registration.snapshot_every_facts >= 1;
     check("registration.snapshot_every_facts", facts, "at least 1");
@@ -118,6 +185,20 @@ pub(super) fn validate(config: &Config) -> Vec<(&'static str, String)> {
     let filter = config.telemetry.log_level.parse::<tracing_subscriber::EnvFilter>();
     check("telemetry.log_level", filter.is_ok(), "write a level or target=level, …");
     problems
+}
+
+/// `host:port`.
+fn has_port(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok_and(|port| port > 0)
+    })
+}
+
+fn is_keyspace(text: &str) -> bool {
+    let fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    text.len() <= 48
+        && text.bytes().all(fine)
+        && text.starts_with(|first: char| first.is_ascii_lowercase())
 }
 
 fn is_topic_prefix(text: &str) -> bool {
