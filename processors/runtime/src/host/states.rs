@@ -2,21 +2,31 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::{FAILURES_MAX, TaskState};
 
+/// A member that got no partition in this time is one more than the group needs: it stands by.
+const ASSIGNMENT_WAIT: Duration = Duration::from_secs(10);
+
 /// Shared by the host, its supervisor and its runners.
 #[derive(Clone, Default)]
 pub(super) struct States(Arc<Mutex<Inner>>);
 
-#[derive(Default)]
 struct Inner {
+    started: Instant,
     /// Each with the number of the assignment that it belongs to.
     entries: BTreeMap<u32, (u64, TaskState)>,
     /// Why the group does not have us.
     shut_out: Option<String>,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self { started: Instant::now(), entries: BTreeMap::new(), shut_out: None }
+    }
 }
 
 impl States {
@@ -53,7 +63,7 @@ impl States {
         if let Some(reason) = &inner.shut_out {
             return Some(format!("{name}: {reason}"));
         }
-        if inner.entries.is_empty() {
+        if inner.entries.is_empty() && inner.started.elapsed() < ASSIGNMENT_WAIT {
             return Some(format!("{name}: no partition is assigned yet"));
         }
         inner.entries.iter().find_map(|(partition, (_, state))| match state {

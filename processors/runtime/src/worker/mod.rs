@@ -28,7 +28,7 @@ use crate::log::{
     Committed, Delivery, Outgoing, PollLimit, Producer, Reader, Record, TopicPartition,
 };
 use crate::replies::ReplyTo;
-use crate::standby::{Source, Standby};
+use crate::standby::{Lease, Source, Standby, StandbyPool};
 use crate::topology::Topology;
 
 /// How a worker works.
@@ -217,6 +217,52 @@ impl<T: Topology> Worker<T> {
             let cursor = Cursor { offset, ..self.writer.acknowledged() };
             self.release(cursor, self.writer.expected_offset().saturating_sub(1));
         }
+    }
+}
+
+/// Makes workers for a host from the standbys of a pool; where there is none: restore.
+pub fn make_task_from<T: Topology + 'static>(
+    pool: StandbyPool<T>,
+    source: Source,
+    options: WorkerOptions,
+    make: impl Fn() -> T + Send + Sync + 'static,
+) -> Arc<MakeTask> {
+    Arc::new(move |partition, ownership| {
+        let (standby, lease) = pool.take(partition);
+        let standby = match standby {
+            Some(standby) => standby,
+            None => Standby::restore(&source, partition, &make)?,
+        };
+        let worker = Worker::take_over(standby, options.clone(), ownership.clone())?;
+        Ok(Box::new(Leased { worker, _lease: lease }) as Box<dyn Task>)
+    })
+}
+
+/// A worker, and its claim on the partition's standby: fields are dropped in this order.
+struct Leased<T: Topology> {
+    worker: Worker<T>,
+    _lease: Lease,
+}
+
+impl<T: Topology> Task for Leased<T> {
+    fn step(&mut self, timeout: Duration) -> Result<(), TaskError> {
+        self.worker.step(timeout)
+    }
+
+    fn drain(&mut self, deadline: Duration) -> Result<(), TaskError> {
+        self.worker.drain(deadline)
+    }
+
+    fn progress(&self) -> Option<(TopicPartition, Committed)> {
+        self.worker.progress()
+    }
+
+    fn lag_records(&self) -> Option<u64> {
+        self.worker.lag_records()
+    }
+
+    fn problem(&self) -> Option<String> {
+        self.worker.problem()
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cityevents_runtime::host::{Ownership, Task as _, TaskError};
 use cityevents_runtime::log::{Log as _, LogErrorKind, PollLimit, TopicPartition};
-use cityevents_runtime::standby::Standby;
+use cityevents_runtime::standby::{Standby, StandbyPool};
 use cityevents_runtime::topology::Topology as _;
 use cityevents_runtime::worker::Worker;
 
@@ -156,4 +156,51 @@ fn a_log_that_does_not_answer_makes_the_restore_try_again() {
         cityevents_runtime::log::LogError::new(LogErrorKind::Unavailable, "away"),
     ));
     assert_eq!(error, TaskError::Restart("away".into()));
+}
+
+/// Waits for the pool to have folded everything, by what the toy counts.
+fn until_folded(world: &World, folds: u64) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while world.folds() < folds {
+        assert!(std::time::Instant::now() < deadline, "the pool folds nothing");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_pool_hands_a_warm_standby_over_and_keeps_none_while_it_is_leased() {
+    let world = World::new();
+    let mut owner = world.worker();
+    world.send(&["add a", "add b"]);
+    run(&mut owner).unwrap();
+    let toy = world.clone();
+    let pool = StandbyPool::start(&world.source, move || toy.toy()).unwrap();
+    until_folded(&world, 2);
+    let (standby, lease) = pool.take(0);
+    let standby = standby.expect("a pool that restores is waited for");
+    assert_eq!(standby.topology().state, owner.topology().state);
+    let folded = world.folds();
+    let mut next = take_over(standby, &world);
+    assert_eq!(world.folds(), folded, "nothing is folded again");
+    let (none, second_lease) = pool.take(0);
+    assert!(none.is_none(), "it is with the first one");
+    drop(second_lease);
+    drop(lease);
+    until_folded(&world, folded + 2); // By a restore of its own.
+    world.send(&["add c"]);
+    run(&mut next).unwrap();
+    until_folded(&world, folded + 3);
+    let (again, _lease) = pool.take(0);
+    assert_eq!(again.unwrap().topology().state, next.topology().state);
+    pool.stop();
+}
+
+#[test]
+fn a_pool_without_such_a_partition_or_after_its_end_has_nothing_to_hand_over() {
+    let world = World::new();
+    let toy = world.clone();
+    let pool = StandbyPool::start(&world.source, move || toy.toy()).unwrap();
+    assert!(pool.take(7).0.is_none());
+    pool.stop();
+    assert!(pool.take(0).0.is_none());
 }

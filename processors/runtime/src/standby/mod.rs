@@ -1,9 +1,12 @@
 //! A fold of one partition that follows its facts: what restore makes, what a warm standby keeps
 //! up to date, and what snapshots are taken from.
 
+mod pool;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use self::pool::{Lease, StandbyPool};
 use crate::chain::{COMMANDS_HEADER, ChainReader, Cursor};
 use crate::follower::{Follower, LinkedRecord, Position};
 use crate::log::clock::Clock;
