@@ -33,6 +33,13 @@ impl ProjectionProgress {
         }
     }
 
+    /// Somebody else writes the rows of a partition from now on: nothing is known of it here.
+    pub fn forget(&self, partition: u32) {
+        if let Some(known) = self.partitions.get(partition as usize) {
+            known.send_if_modified(|known| known.take().is_some());
+        }
+    }
+
     /// What is known of a partition: the first offset that is not in the rows.
     pub fn next_offset(&self, partition: u32) -> Option<u64> {
         *self.partitions.get(partition as usize)?.borrow()
@@ -77,5 +84,7 @@ mod tests {
         let (passed, ()) =
             tokio::join!(progress.wait(0, 7, at_most), async { progress.advance(0, 8) });
         assert!(passed);
+        progress.forget(1);
+        assert_eq!(progress.next_offset(1), None);
     }
 }

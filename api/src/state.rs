@@ -23,8 +23,10 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// an id for as long as outcomes are kept, within a bound.
 ///
 /// The id of a command is derived from the request and registered nowhere, so an undecided command
-/// cannot be told from one that never was. An id that is unknown here and has no outcome answers
-/// `not_found`; the same write sent again under its key is always safe, and tells.
+/// cannot be told from one that never was, but by whoever took it in and by the receipt it gave
+/// ([`cityevents_kit::seal::Receipts`]). An id that is unknown here, has no outcome and comes
+/// without receipt answers `not_found`; the same write sent again under its key is always safe,
+/// and tells.
 pub type IsPending = dyn Fn(&CommandId, &UserId) -> bool + Send + Sync;
 
 /// What the reads are made of.
@@ -82,7 +84,8 @@ impl Reads {
         self.parts.metrics.failed(error.kind());
         tracing::error!(error.kind = error.kind(), "tables cannot be read: {error}");
         if error.is_transient() {
-            Problem::unavailable("the tables cannot be reached now", RETRY_AFTER)
+            let retry_after = error.retry_after().unwrap_or(RETRY_AFTER);
+            Problem::unavailable("the tables cannot be reached now", retry_after)
         } else {
             Problem::internal()
         }

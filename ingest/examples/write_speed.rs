@@ -24,7 +24,9 @@ use cityevents_ingest::{
     router,
 };
 use cityevents_kit::Shutdown;
+use cityevents_kit::config::{Config, Sources};
 use cityevents_kit::keys::{ApiKeys, Scope};
+use cityevents_kit::seal::{CursorSealer, InstanceSecret, Receipts};
 use cityevents_processors::registration::{NAME, Registration};
 use cityevents_runtime::host::{Host, HostOptions, PanicPolicy};
 use cityevents_runtime::log::clock::SystemClock;
@@ -104,7 +106,11 @@ impl Bench {
         let client = CommandClient::start(&log, &ClientOptions::default(), metrics)?;
         let reasons = Reasons::new(Views::memory().person_keys);
         let write = WriteOptions { wait: Duration::from_secs(60), ..WriteOptions::default() };
-        let state = IngestState::new(client.clone(), reasons, api_keys, write, Shutdown::new());
+        let overrides = vec![("data.dir".to_owned(), folder.path().display().to_string())];
+        let config = Config::load(Sources { overrides, ..Sources::default() })?.config;
+        let receipts = Receipts::new(CursorSealer::new(InstanceSecret::open(&config)?));
+        let draining = Shutdown::new();
+        let state = IngestState::new(client.clone(), reasons, api_keys, write, draining, receipts);
         let api_key = api_key.expose().to_owned();
         Ok(Self { log, client, state, api_key, _folder: folder })
     }

@@ -30,10 +30,11 @@ pub(crate) fn answer(
     submitted: Result<Submitted, SubmitError>,
     success: Success,
     headers: &WriteHeaders,
+    receipt: impl FnOnce(&CommandId) -> Option<String>,
 ) -> Response {
     match submitted {
         Ok(Submitted::Decided(reply)) => decided(event, &reply, success, headers.is_tls),
-        Ok(Submitted::Pending(command)) => pending(&command, headers.wait),
+        Ok(Submitted::Pending(command)) => pending(&command, headers.wait, receipt(&command)),
         Err(error) => submit_problem(&error).into_response(),
     }
 }
@@ -70,11 +71,12 @@ fn carried_out(event: &EventId, outcome: &Outcome, success: Success) -> Response
 }
 
 /// Durable, and not decided yet: where to ask.
-fn pending(command: &CommandId, wait: Wait) -> Response {
+fn pending(command: &CommandId, wait: Wait, receipt: Option<String>) -> Response {
     let body = format!(r#"{{"id":"{command}","status":"pending"}}"#);
     let mut response = json(StatusCode::ACCEPTED, body.into_bytes());
     let headers = response.headers_mut();
-    insert(headers, LOCATION, format!("/api/commands/{command}"));
+    let receipt = receipt.map_or_else(String::new, |receipt| format!("?receipt={receipt}"));
+    insert(headers, LOCATION, format!("/api/commands/{command}{receipt}"));
     if wait == Wait::Async {
         headers.insert(PREFERENCE_APPLIED, HeaderValue::from_static("respond-async"));
     }

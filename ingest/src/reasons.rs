@@ -2,12 +2,16 @@
 //! erasing the key erases the text from every copy.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cityevents_domain::ids::{EventId, UserId};
 use cityevents_domain::registration::SealedText;
 use cityevents_kit::event_body::reason_place;
 use cityevents_kit::seal::PersonKey;
 use cityevents_views::{PersonKeys, ViewsError};
+
+/// When it is worth trying again, unless more is known.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Why a reason cannot be sealed.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +22,16 @@ pub enum ReasonError {
     /// The machine gives no random numbers.
     #[error("the operating system gives no random numbers: {0}")]
     Random(#[from] getrandom::Error),
+}
+
+impl ReasonError {
+    /// When it is worth trying again.
+    pub fn retry_after(&self) -> Duration {
+        match self {
+            Self::Keys(error) => error.retry_after().unwrap_or(RETRY_AFTER),
+            Self::Random(_) => RETRY_AFTER,
+        }
+    }
 }
 
 /// Seals reasons. Cheap to clone.

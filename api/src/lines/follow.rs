@@ -10,6 +10,7 @@ use cityevents_runtime::follower::{Follower, LinkedRecord};
 use cityevents_runtime::log::clock::Clock;
 use cityevents_runtime::log::{Log, LogError, LogErrorKind, PollLimit, TopicPartition};
 use cityevents_runtime::metrics::FollowerMetrics;
+use cityevents_schemas::ErrorClass;
 use cityevents_schemas::message::decode_link;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::Mutex;
@@ -279,8 +280,12 @@ impl Reading {
     fn fold(&self, partition: u32, link: &LinkedRecord) -> Result<(), Failure> {
         let value = link.record.value.as_deref().unwrap_or_default();
         let link = decode_link(value).map_err(|error| {
-            let offset = link.record.offset;
-            Failure::Stop(format!("the fact at offset {offset} cannot be read: {error}"))
+            let reason =
+                format!("the fact at offset {} cannot be read: {error}", link.record.offset);
+            match error.class() {
+                ErrorClass::Retry => Failure::Again(reason),
+                ErrorClass::Reject => Failure::Stop(reason),
+            }
         })?;
         if let Some(fact) = &link.fact {
             self.table.apply(partition, fact);

@@ -2,16 +2,16 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use cityevents_domain::ids::CommandId;
+use cityevents_domain::ids::{CommandId, UserId};
 use cityevents_kit::event_body::OutcomeBody;
 use cityevents_kit::http::{PathId, Query};
 use cityevents_kit::keys::Caller;
+use cityevents_kit::seal::Receipts;
 use cityevents_kit::{ErrorCode, Problem};
 use cityevents_views::{OutcomeRow, OutcomeVerdict};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::NoParameters;
 use crate::answer::Answer;
 use crate::card::as_text;
 use crate::freshness::{AsOf, Presented};
@@ -29,11 +29,18 @@ struct Body<'a> {
     error: Option<Value>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Parameters {
+    /// As the answer that took the command in gave it.
+    receipt: Option<String>,
+}
+
 /// `GET /api/commands/{id}`: the own ones only. Those of others do not exist.
 pub(super) async fn one(
     State(reads): State<Reads>,
     PathId(id): PathId<CommandId>,
-    Query(NoParameters {}): Query<NoParameters>,
+    Query(parameters): Query<Parameters>,
     caller: Caller,
     presented: Presented,
 ) -> Result<Response, Problem> {
@@ -42,12 +49,18 @@ pub(super) async fn one(
     let row = row.map_err(|error| reads.failed(&error))?;
     match row {
         Some(row) if row.user == Some(caller.user) => Ok(told(&row, as_of)),
-        None if (reads.is_pending)(&id, &caller.user) => {
+        None if is_pending(&reads, &id, &caller.user, parameters.receipt.as_deref()) => {
             let body = Body { id, status: "pending", outcome: None, error: None };
             Ok(Answer::new(body, as_of).into_response())
         }
         Some(_) | None => Err(Problem::new(ErrorCode::NotFound)),
     }
+}
+
+fn is_pending(reads: &Reads, id: &CommandId, user: &UserId, receipt: Option<&str>) -> bool {
+    let receipts = Receipts::new(reads.cursors.clone());
+    let proves = |receipt| receipts.proves(receipt, id, user, reads.now().as_millis());
+    (reads.is_pending)(id, user) || receipt.is_some_and(proves)
 }
 
 fn told(row: &OutcomeRow, as_of: AsOf) -> Response {

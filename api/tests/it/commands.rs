@@ -63,6 +63,23 @@ async fn a_command_that_was_given_out_is_pending_until_it_is_decided() {
 }
 
 #[tokio::test]
+async fn the_receipt_of_another_process_proves_that_a_command_is_pending() {
+    let mut world = World::new();
+    let event = world.publish(OWNER, fields("Concert", 1)).await;
+    let id = CommandId::derive(&user(1), "POST", "/x", "k");
+    let receipt = world.receipts.give(&id, &user(1), world.now().as_millis()).unwrap();
+    let uri = format!("/api/commands/{id}?receipt={receipt}");
+    let expected = json!({"id": id.to_string(), "status": "pending"});
+    assert_eq!(world.body(Who::Person(1), &uri).await, expected);
+    assert_eq!(world.code(Who::Person(2), &uri).await, (404, "not_found".into()));
+    let made_up = format!("/api/commands/{id}?receipt=made-up");
+    assert_eq!(world.code(Who::Person(1), &made_up).await, (404, "not_found".into()));
+    let linked = world.facts.ask_as(id, person(1), event, CommandKind::Join).unwrap();
+    world.show(&linked).await;
+    assert_eq!(world.body(Who::Person(1), &uri).await["status"], "accepted");
+}
+
+#[tokio::test]
 async fn a_read_with_a_token_waits_until_the_rows_have_passed_it() {
     for tells_progress in [true, false] {
         let mut world = World::waiting(Duration::from_secs(20));

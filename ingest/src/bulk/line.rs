@@ -65,7 +65,7 @@ impl Parsed {
             ask => ask.sealed(&self.event, reasons).await.map_err(|error| {
                 tracing::error!(%error, "a reason cannot be sealed: {error}");
                 let detail = "what is said about a person cannot be sealed right now";
-                Problem::unavailable(detail, std::time::Duration::from_secs(2))
+                Problem::unavailable(detail, error.retry_after())
             })?,
         };
         let actor = Actor::Person { user: self.user, role: Role::User };

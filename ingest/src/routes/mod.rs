@@ -18,6 +18,8 @@ use cityevents_kit::Shutdown;
 use cityevents_kit::http::{CallClass, RoutePolicy};
 use cityevents_kit::keys::{ApiKeys, Caller};
 use cityevents_kit::problem::Problem;
+use cityevents_kit::seal::Receipts;
+use cityevents_runtime::log::clock::{Clock as _, SystemClock};
 use tokio::sync::Semaphore;
 
 use crate::answer::{Success, answer};
@@ -63,20 +65,23 @@ struct Inner {
     api_keys: ApiKeys,
     options: WriteOptions,
     draining: Shutdown,
+    receipts: Receipts,
     uploads: Arc<Semaphore>,
 }
 
 impl IngestState {
     /// Puts it together. Once `draining` is given, bulk uploads end after what they have read.
+    /// Whoever reads has receipts of the same secret.
     pub fn new(
         client: CommandClient,
         reasons: Reasons,
         api_keys: ApiKeys,
         options: WriteOptions,
         draining: Shutdown,
+        receipts: Receipts,
     ) -> Self {
         let uploads = Arc::new(Semaphore::new(UPLOADS_MAX));
-        let inner = Inner { client, reasons, api_keys, options, draining, uploads };
+        let inner = Inner { client, reasons, api_keys, options, draining, receipts, uploads };
         Self { inner: Arc::new(inner) }
     }
 
@@ -169,7 +174,11 @@ impl Write {
         };
         let trace = self.headers.trace;
         let submitted = state.client().submit_traced(command, wait, trace).await;
-        answer(&event, submitted, self.success, &self.headers)
+        answer(&event, submitted, self.success, &self.headers, |command| {
+            let now_ms = SystemClock.now_ms();
+            // Without one the outcome is found all the same, once it is decided.
+            state.inner.receipts.give(command, &self.caller.user, now_ms).ok()
+        })
     }
 
     async fn command(
@@ -189,7 +198,7 @@ impl Write {
         let kind = ask.sealed(&event, state.reasons()).await.map_err(|error| {
             tracing::error!(%error, "a reason cannot be sealed: {error}");
             let detail = "what is said about a person cannot be sealed right now";
-            Problem::unavailable(detail, Duration::from_secs(2))
+            Problem::unavailable(detail, error.retry_after())
         })?;
         let actor = Actor::Person { user: *user, role: self.caller.role };
         Ok(Command { id, digest, event, actor, kind })

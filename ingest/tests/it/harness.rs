@@ -20,6 +20,7 @@ use cityevents_kit::Shutdown;
 use cityevents_kit::config::{Config, Sources};
 use cityevents_kit::http::{Edge, EdgeParts, RoutePolicy};
 use cityevents_kit::keys::{ApiKeys, KeyRing, Scope, TokenSigner, TokenVerifier};
+use cityevents_kit::seal::{CursorSealer, InstanceSecret, Receipts};
 use cityevents_kit::telemetry::{HttpMetrics, MetricsRegistry};
 use cityevents_processors::registration::{NAME, Registration};
 use cityevents_runtime::host::{Host, HostOptions, PanicPolicy};
@@ -175,6 +176,8 @@ impl App {
         create_topics(&*log);
         let overrides = setup.overrides.iter();
         let overrides = overrides.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let data = ("data.dir".to_owned(), folder.path().display().to_string());
+        let overrides = overrides.chain([data]);
         let sources =
             Sources { file: None, environment: Vec::new(), overrides: overrides.collect() };
         let config = Config::load(sources).unwrap().config;
@@ -193,6 +196,7 @@ impl App {
             api_keys,
             setup.write,
             draining.clone(),
+            Receipts::new(CursorSealer::new(InstanceSecret::open(&config).unwrap())),
         );
         let parts = EdgeParts {
             policy: |method, route| route_policy(method, route).unwrap_or(RoutePolicy::GENERAL),

@@ -4,6 +4,7 @@
 //! Nothing here knows what a join is. It knows how a process starts, tells how it is, answers
 //! over HTTP, recognises who asks, and stops.
 
+pub mod breaker;
 pub mod config;
 pub mod consistency;
 pub mod event_body;
@@ -16,6 +17,7 @@ pub mod problem;
 pub mod seal;
 pub mod telemetry;
 
+pub use breaker::{Breaker, BreakerMetrics, BreakerOpen, BreakerOptions, BreakerState};
 pub use config::Config;
 pub use lifecycle::{Component, Lifecycle, Shutdown, Stage};
 pub use problem::{ErrorCode, Problem};

@@ -18,7 +18,7 @@ use cityevents_domain::time::Timestamp;
 use cityevents_kit::Config;
 use cityevents_kit::config::Sources;
 use cityevents_kit::keys::{Authentication, Caller};
-use cityevents_kit::seal::{CursorSealer, InstanceSecret};
+use cityevents_kit::seal::{CursorSealer, InstanceSecret, Receipts};
 use cityevents_runtime::log::clock::Clock;
 use cityevents_views::{Mutation, OutcomeVerdict, ProgressRow, Views, WriteTimestamp};
 use http_body_util::BodyExt;
@@ -56,6 +56,8 @@ pub struct World {
     pub lines: Arc<Lines>,
     pub progress: Arc<ProjectionProgress>,
     pub pending: Arc<Mutex<BTreeSet<(CommandId, UserId)>>>,
+    /// Those of whoever takes writes in.
+    pub receipts: Receipts,
     /// Whether the projection tells of its progress, or only stores it.
     pub tells_progress: bool,
     router: Router,
@@ -77,12 +79,14 @@ impl World {
         let config = Config::load(Sources { overrides, ..Sources::default() }).unwrap().config;
         let pending = Arc::new(Mutex::new(BTreeSet::new()));
         let known = Arc::clone(&pending);
+        let cursors = CursorSealer::new(InstanceSecret::open(&config).unwrap());
+        let receipts = Receipts::new(cursors.clone());
         let parts = ReadsParts {
             views: views.clone(),
             lines: Arc::clone(&lines),
             progress: Arc::clone(&progress),
             projection: PROJECTION.to_owned(),
-            cursors: CursorSealer::new(InstanceSecret::open(&config).unwrap()),
+            cursors,
             clock: facts.clock(),
             consistency_wait,
             is_pending: Arc::new(move |id, user| known.lock().contains(&(*id, *user))),
@@ -90,7 +94,17 @@ impl World {
         };
         let router = router(Reads::new(parts));
         let tells_progress = true;
-        Self { facts, views, lines, progress, pending, tells_progress, router, _folder: folder }
+        Self {
+            facts,
+            views,
+            lines,
+            progress,
+            pending,
+            receipts,
+            tells_progress,
+            router,
+            _folder: folder,
+        }
     }
 
     pub fn now(&self) -> Timestamp {

@@ -70,7 +70,6 @@ sections! {
     Kafka {
         brokers: Vec<String>,
         group_protocol: GroupProtocol,
-        static_members: bool,
         #[serde(with = "duration")]
         session_timeout: Duration,
         #[serde(with = "duration")]

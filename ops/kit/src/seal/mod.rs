@@ -7,7 +7,9 @@
 mod cursor;
 mod instance_secret;
 mod person;
+mod receipt;
 
 pub use self::cursor::{CursorSealer, FilterHash, UnsealError};
 pub use self::instance_secret::{InstanceSecret, InstanceSecretError};
 pub use self::person::PersonKey;
+pub use self::receipt::Receipts;

@@ -10,6 +10,7 @@
 mod app;
 mod authentication;
 mod bad_requests;
+mod breaker;
 mod edge;
 mod keys;
 mod lifecycle;
