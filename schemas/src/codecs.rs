@@ -1,7 +1,7 @@
 //! Frames and reads records: the one place that knows which schema ids are current.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock, RwLock};
+use std::sync::{Arc, LazyLock, OnceLock, RwLock};
 
 use crate::codec::Wire;
 use crate::error::DecodeError;
@@ -15,23 +15,76 @@ const RESOLUTIONS_MAX: usize = 256;
 
 /// The ids of the current schemas, and what is needed to read records of other versions.
 ///
-/// Its methods are in [`crate::message`], next to the functions that use the built-in ids.
+/// Its methods are in [`crate::message`], next to the functions that use those of the
+/// process ([`Codecs::install`]).
 pub struct Codecs {
     current: [u32; Record::ALL.len()],
     ids: Arc<dyn SchemaIds>,
     resolutions: RwLock<BTreeMap<(Record, u32), Arc<Resolution>>>,
 }
 
-static BUILTIN: LazyLock<Codecs> = LazyLock::new(|| Codecs {
-    current: Record::ALL.map(schema_ids::current),
-    ids: Arc::new(BuiltinIds),
-    resolutions: RwLock::default(),
-});
+static BUILTIN: LazyLock<Codecs> = LazyLock::new(Codecs::with_builtin_ids);
+
+/// What this process writes and reads with.
+static INSTALLED: OnceLock<Installed> = OnceLock::new();
+
+struct Installed {
+    codecs: Arc<Codecs>,
+    /// By [`Codecs::install`]; otherwise because somebody wrote or read before.
+    was_chosen: bool,
+}
+
+/// The ids of a process cannot be chosen any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InstallError {
+    /// They were chosen before.
+    #[error("the schema ids of this process are chosen already, and once only")]
+    Chosen,
+    /// A record was written or read with the built-in ids.
+    #[error("a record was written or read before the schema ids of this process were chosen")]
+    TooLate,
+}
 
 impl Codecs {
     /// With the ids that are fixed in this crate.
     pub fn builtin() -> &'static Self {
         &BUILTIN
+    }
+
+    /// Chooses what the functions of [`crate::message`] write and read with, once, before anything
+    /// is written or read. Without it they use the built-in ids.
+    ///
+    /// # Errors
+    /// When it comes twice or too late. Nothing changes then.
+    pub fn install(codecs: Arc<Self>) -> Result<(), InstallError> {
+        INSTALLED.set(Installed { codecs, was_chosen: true }).map_err(|_| match INSTALLED.get() {
+            Some(Installed { was_chosen: false, .. }) => InstallError::TooLate,
+            _ => InstallError::Chosen,
+        })
+    }
+
+    /// What this process writes and reads with.
+    #[inline]
+    pub fn installed() -> &'static Self {
+        match INSTALLED.get() {
+            Some(installed) => &installed.codecs,
+            None => Self::install_builtin(),
+        }
+    }
+
+    #[cold]
+    fn install_builtin() -> &'static Self {
+        let builtin =
+            || Installed { codecs: Arc::new(Self::with_builtin_ids()), was_chosen: false };
+        &INSTALLED.get_or_init(builtin).codecs
+    }
+
+    fn with_builtin_ids() -> Self {
+        Self {
+            current: Record::ALL.map(schema_ids::current),
+            ids: Arc::new(BuiltinIds),
+            resolutions: RwLock::default(),
+        }
     }
 
     /// With ids from elsewhere; asks for the current ones at once.

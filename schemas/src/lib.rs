@@ -27,7 +27,7 @@ mod varint;
 
 pub use catalog::{catalog, topic};
 pub use codec::Wire;
-pub use codecs::Codecs;
+pub use codecs::{Codecs, InstallError};
 pub use error::{DecodeError, ErrorClass};
 pub use framing::{HEADER_BYTES, schema_id};
 pub use record::{Record, Version};

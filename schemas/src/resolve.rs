@@ -1,6 +1,7 @@
 //! Reads a record of another version: apache-avro decodes it with the writer's schema and resolves
 //! it to the current one. Slow (microseconds), and used while versions overlap only.
 
+use std::borrow::Cow;
 use std::io::{self, Read};
 use std::sync::LazyLock;
 
@@ -22,6 +23,8 @@ pub(crate) struct Resolution {
     id: u32,
     writer: Schema,
     reader: Schema,
+    /// Both make the same bytes: a registry may give one schema several ids.
+    is_same: bool,
 }
 
 impl Resolution {
@@ -32,11 +35,16 @@ impl Resolution {
         if found != record.name() {
             return Err(DecodeError::WrongRecord { id, found, expected: record.name() });
         }
-        Ok(Self { id, writer, reader: parse(id, record.source())? })
+        let reader = parse(id, record.source())?;
+        let is_same = writer.canonical_form() == reader.canonical_form();
+        Ok(Self { id, writer, reader, is_same })
     }
 
     /// The body as the current schema would have it.
-    pub(crate) fn resolve(&self, body: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    pub(crate) fn resolve<'a>(&self, body: &'a [u8]) -> Result<Cow<'a, [u8]>, DecodeError> {
+        if self.is_same {
+            return Ok(Cow::Borrowed(body));
+        }
         let unresolvable = |error: apache_avro::Error| DecodeError::Unresolvable {
             id: self.id,
             reason: error.to_string(),
@@ -50,7 +58,7 @@ impl Resolution {
         if !body.left.is_empty() {
             return Err(DecodeError::TrailingBytes { bytes: body.left.len() as u64 });
         }
-        to_avro_datum(&self.reader, value).map_err(unresolvable)
+        to_avro_datum(&self.reader, value).map(Cow::Owned).map_err(unresolvable)
     }
 }
 

@@ -15,12 +15,12 @@ use crate::wire;
 
 /// Appends a command as a framed record.
 pub fn encode_command(command: &Command, out: &mut Vec<u8>) {
-    Codecs::builtin().encode_command(command, out);
+    Codecs::installed().encode_command(command, out);
 }
 
 /// Reads a command from a framed record. A kind that is not known here is an error.
 pub fn decode_command(bytes: &[u8]) -> Result<Command, DecodeError> {
-    Codecs::builtin().decode_command(bytes)
+    Codecs::installed().decode_command(bytes)
 }
 
 impl Codecs {

@@ -32,22 +32,22 @@ pub struct FlatRegistration {
 
 /// Appends an event as a framed flat record.
 pub fn encode_event(event: &Event, out: &mut Vec<u8>) {
-    Codecs::builtin().encode_event(event, out);
+    Codecs::installed().encode_event(event, out);
 }
 
 /// Reads an event from a framed flat record.
 pub fn decode_event(bytes: &[u8]) -> Result<Event, DecodeError> {
-    Codecs::builtin().decode_event(bytes)
+    Codecs::installed().decode_event(bytes)
 }
 
 /// Appends a registration as a framed flat record.
 pub fn encode_registration(event: &EventId, registration: &Registration, out: &mut Vec<u8>) {
-    Codecs::builtin().encode_registration(event, registration, out);
+    Codecs::installed().encode_registration(event, registration, out);
 }
 
 /// Reads a registration from a framed flat record.
 pub fn decode_registration(bytes: &[u8]) -> Result<FlatRegistration, DecodeError> {
-    Codecs::builtin().decode_registration(bytes)
+    Codecs::installed().decode_registration(bytes)
 }
 
 impl Codecs {

@@ -73,13 +73,13 @@ pub fn encode_link(
     at: Timestamp,
     out: &mut Vec<u8>,
 ) {
-    Codecs::builtin().encode_link(fact, closed, genesis, at, out);
+    Codecs::installed().encode_link(fact, closed, genesis, at, out);
 }
 
 /// Reads a link from a framed record. Whatever is not known here is an error: a reader that passed
 /// over it would have another state than the others.
 pub fn decode_link(bytes: &[u8]) -> Result<Link, DecodeError> {
-    Codecs::builtin().decode_link(bytes)
+    Codecs::installed().decode_link(bytes)
 }
 
 impl Codecs {

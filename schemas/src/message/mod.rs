@@ -1,10 +1,11 @@
 //! What the domain speaks of, written to and read from the log. Here tags, ranges and identifiers
 //! are checked, once; behind it there are no raw strings and no sentinel values.
 //!
-//! The functions use the built-in schema ids; the methods of [`Codecs`] of the same names use those
-//! of a registry.
+//! The functions use the schema ids that the process chose at its start ([`Codecs::install`]); the
+//! methods of [`Codecs`] of the same names use those of the codecs at hand.
 //!
 //! [`Codecs`]: crate::Codecs
+//! [`Codecs::install`]: crate::Codecs::install
 
 mod command;
 mod fact;

@@ -49,12 +49,12 @@ pub enum ReplyVerdict {
 
 /// Appends a reply as a framed record.
 pub fn encode_reply(reply: &Reply, out: &mut Vec<u8>) {
-    Codecs::builtin().encode_reply(reply, out);
+    Codecs::installed().encode_reply(reply, out);
 }
 
 /// Reads a reply from a framed record.
 pub fn decode_reply(bytes: &[u8]) -> Result<Reply, DecodeError> {
-    Codecs::builtin().decode_reply(bytes)
+    Codecs::installed().decode_reply(bytes)
 }
 
 impl Codecs {

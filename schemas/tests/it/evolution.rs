@@ -19,6 +19,7 @@ use crate::{golden, samples};
 const OLDER: u32 = 91_001;
 const NEWER: u32 = 91_002;
 const CURRENT: u32 = 91_003;
+const SAME: u32 = 91_004;
 
 /// The record in a schema, at any depth, whose name is `name`.
 fn record<'j>(schema: &'j mut Json, name: &str) -> Option<&'j mut Json> {
@@ -50,6 +51,13 @@ fn without(source: &str, name: &str, field: &str) -> String {
 fn with(source: &str, name: &str, field: Json) -> String {
     let mut schema: Json = serde_json::from_str(source).unwrap();
     fields(&mut schema, name).insert(0, field);
+    schema.to_string()
+}
+
+/// The schema with other words about it: what it reads and writes is the same.
+fn with_other_words(source: &str) -> String {
+    let mut schema: Json = serde_json::from_str(source).unwrap();
+    schema["doc"] = json!("In other words.");
     schema.to_string()
 }
 
@@ -99,6 +107,7 @@ impl SchemaIds for Registry {
             OLDER => Some(older().into()),
             NEWER => Some(newer().into()),
             CURRENT => Some(Record::EventCommand.source().into()),
+            SAME => Some(with_other_words(Record::EventCommand.source()).into()),
             _ => None,
         })
     }
@@ -208,6 +217,20 @@ fn a_registry_that_is_down_is_asked_again_and_is_no_poison() {
     // What was asked once is not asked again.
     registry.is_down.store(true, Ordering::Relaxed);
     assert_eq!(codecs.decode_command(&bytes), Ok(samples::join()));
+}
+
+#[test]
+fn a_schema_under_a_second_id_is_read_as_strictly_as_under_the_first() {
+    let codecs = Codecs::new(Arc::new(Registry::default())).unwrap();
+    for (_, name, mut bytes) in samples::all().into_iter().filter(|s| s.0 == Record::EventCommand) {
+        let expected = cityevents_schemas::message::decode_command(&bytes);
+        bytes[1..HEADER_BYTES].copy_from_slice(&SAME.to_be_bytes());
+        assert_eq!(codecs.decode_command(&bytes), expected, "{name}");
+        bytes.push(0);
+        assert_eq!(codecs.decode_command(&bytes), Err(DecodeError::TrailingBytes { bytes: 1 }));
+        bytes.truncate(bytes.len() - 2);
+        assert!(codecs.decode_command(&bytes).is_err(), "{name}");
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod fuzz;
 mod generate;
 mod golden;
 mod ids;
+mod install;
 mod messages;
 mod reread;
 mod samples;
