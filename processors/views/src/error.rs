@@ -1,8 +1,11 @@
 //! What can go wrong with tables.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use thiserror::Error;
+
+use crate::scylla::SchemaError;
 
 /// Why a call on a table did not do what was asked.
 #[derive(Debug, Error)]
@@ -105,7 +108,18 @@ pub enum ViewsError {
     Unavailable {
         /// What is known of it.
         detail: String,
+        /// When it is worth trying again, where that is known.
+        retry_after: Option<Duration>,
     },
+    /// The database answered that it will not do what was asked.
+    #[error("the database refuses a statement ({detail}): see its log, and the version it has")]
+    Refused {
+        /// What the database says.
+        detail: String,
+    },
+    /// The database does not have the tables as this program needs them.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
 }
 
 impl ViewsError {
@@ -123,11 +137,30 @@ impl ViewsError {
             Self::File { .. } => "file",
             Self::Engine { .. } => "engine",
             Self::Unavailable { .. } => "unavailable",
+            Self::Refused { .. } => "refused",
+            Self::Schema(error) => error.kind(),
         }
     }
 
     /// Whether the same call may succeed later without anybody doing something.
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
+        match self {
+            Self::Unavailable { .. } => true,
+            Self::Schema(error) => error.is_transient(),
+            _ => false,
+        }
+    }
+
+    /// When it is worth trying again, where that is known.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// The tables cannot be reached now, and nobody knows for how long.
+    pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
+        Self::Unavailable { detail: detail.into(), retry_after: None }
     }
 }

@@ -28,6 +28,7 @@ mod filter;
 pub mod memory;
 mod query;
 pub mod row;
+pub mod scylla;
 pub mod tables;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -36,6 +37,8 @@ pub mod text;
 use std::path::Path;
 use std::sync::Arc;
 
+use cityevents_kit::Breaker;
+use cityevents_kit::telemetry::MetricsRegistry;
 pub use error::ViewsError;
 pub use query::{
     EventFilter, EventPosition, EventsQuery, OwnEventPosition, OwnEventsQuery, OwnJoinPosition,
@@ -75,6 +78,16 @@ impl Views {
     /// Tables in a folder of their own, made if it is not there.
     pub fn embedded(dir: &Path, options: embedded::Options) -> Result<Self, ViewsError> {
         embedded::EmbeddedViews::open(dir, options).map(Self::of)
+    }
+
+    /// Tables in ScyllaDB or Apache Cassandra, which must have them: see [`scylla::migrate`]. To be
+    /// called within a tokio runtime, which then does all the work, whoever polls the answers.
+    pub async fn scylla(
+        options: scylla::ScyllaOptions,
+        breaker: Breaker,
+        metrics: &MetricsRegistry,
+    ) -> Result<Self, ViewsError> {
+        scylla::ScyllaViews::connect(options, breaker, metrics).await.map(Self::of)
     }
 
     /// Tables in memory, empty.

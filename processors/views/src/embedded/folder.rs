@@ -185,7 +185,7 @@ mod tests {
 
     fn failing(dir: &Path) -> Result<(), ViewsError> {
         create_dir(&dir.join("half"))?;
-        Err(ViewsError::Unavailable { detail: "cut off".to_owned() })
+        Err(ViewsError::unavailable("cut off"))
     }
 
     #[test]

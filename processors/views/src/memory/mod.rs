@@ -39,7 +39,7 @@ impl MemoryViews {
             state.apply(mutation);
         }
         if fails {
-            return Err(ViewsError::Unavailable { detail: "told to fail".to_owned() });
+            return Err(ViewsError::unavailable("told to fail"));
         }
         Ok(())
     }

@@ -1,0 +1,3 @@
+//! The contract of the tables, on the database.
+
+cityevents_views::contract_suite!(crate::keyspaces::open);
