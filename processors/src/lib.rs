@@ -9,3 +9,18 @@ pub mod audit;
 pub mod projection;
 pub mod publisher;
 pub mod registration;
+
+use cityevents_runtime::host::TaskError;
+use cityevents_schemas::{DecodeError, ErrorClass};
+
+/// A fact that counts is never passed: who cannot read it tries again, if that can help, or stops.
+fn unreadable_fact(place: &str, error: &DecodeError) -> TaskError {
+    match error.class() {
+        ErrorClass::Retry => {
+            TaskError::Restart(format!("the fact at {place} cannot be read now: {error}"))
+        }
+        ErrorClass::Reject => TaskError::Stop(format!(
+            "the fact at {place} cannot be read: {error}; upgrade this program"
+        )),
+    }
+}

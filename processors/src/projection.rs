@@ -21,13 +21,16 @@ use cityevents_views::{
 };
 use futures::executor::block_on;
 
+use crate::unreadable_fact;
+
 /// Names this topology in groups, progress rows, logs and metrics.
 pub const NAME: &str = "projection";
 /// How long the outcome of a command can be asked for: as long as the command is remembered.
 const OUTCOME_KEPT: Millis = Millis::hours(24);
 
-/// Hears up to which offset of which partition the tables are written.
-pub type OnProgress = Arc<dyn Fn(u32, u64) + Send + Sync>;
+/// Hears up to which offset of which partition the tables are written, and `None` when somebody
+/// else may write on from now.
+pub type OnProgress = Arc<dyn Fn(u32, Option<u64>) + Send + Sync>;
 
 /// The sink of one partition.
 pub struct Projection {
@@ -43,6 +46,12 @@ impl Projection {
     }
 }
 
+impl Drop for Projection {
+    fn drop(&mut self) {
+        (self.on_progress)(self.partition, None);
+    }
+}
+
 impl FactSink for Projection {
     fn start(&mut self) -> Result<Option<Position>, TaskError> {
         let progress = self.views.progress.progress(NAME.to_owned(), self.partition);
@@ -54,7 +63,7 @@ impl FactSink for Projection {
                  tables are damaged; remove them and they are rebuilt from the log"
             ))
         })?;
-        (self.on_progress)(self.partition, row.next_offset);
+        (self.on_progress)(self.partition, Some(row.next_offset));
         Ok(Some(Position { offset: row.next_offset, cursor }))
     }
 
@@ -63,11 +72,8 @@ impl FactSink for Projection {
         for linked in links {
             let value = linked.record.value.as_deref().unwrap_or_default();
             let link = decode_link(value).map_err(|error| {
-                TaskError::Stop(format!(
-                    "the fact at partition {} offset {} cannot be read: {error}; upgrade this \
-                     program",
-                    self.partition, linked.record.offset
-                ))
+                let place = format!("partition {} offset {}", self.partition, linked.record.offset);
+                unreadable_fact(&place, &error)
             })?;
             rows.take(link, linked.cursor);
         }
@@ -81,7 +87,7 @@ impl FactSink for Projection {
         let mut mutations: Vec<_> = rows.0.into_values().collect();
         mutations.push(progress);
         block_on(self.views.write.write(mutations)).map_err(from_views)?;
-        (self.on_progress)(self.partition, after.offset);
+        (self.on_progress)(self.partition, Some(after.offset));
         Ok(())
     }
 }

@@ -23,6 +23,7 @@ use cityevents_schemas::cloudevents;
 use cityevents_schemas::message::{decode_link, encode_event, encode_registration};
 
 use crate::registration::key_of;
+use crate::unreadable_fact;
 
 /// Names this topology in groups, logs and metrics.
 pub const NAME: &str = "publisher";
@@ -122,10 +123,8 @@ impl FactSink for Publisher {
         for link in links {
             let value = link.record.value.as_deref().unwrap_or_default();
             let decoded = decode_link(value).map_err(|error| {
-                TaskError::Stop(format!(
-                    "the fact at {} offset {} cannot be read: {error}; upgrade this program",
-                    self.partition, link.record.offset
-                ))
+                let place = format!("{} offset {}", self.partition, link.record.offset);
+                unreadable_fact(&place, &error)
             })?;
             if let Some(fact) = &decoded.fact {
                 self.rows_of(fact, &mut rows);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::follower::{Follower, LinkedRecord, Position};
-use crate::host::{MakeTask, Task, TaskError};
+use crate::host::{Lagging, MakeTask, Task, TaskError};
+use crate::lag::Backlog;
 use crate::log::{Committed, PollLimit, TopicPartition};
 use crate::standby::Source;
 
@@ -40,6 +41,7 @@ pub struct FactConsumer<S> {
     follower: Follower,
     sink: S,
     done: Option<Position>,
+    backlog: Backlog,
     batch: Vec<LinkedRecord>,
 }
 
@@ -57,14 +59,17 @@ impl<S: FactSink> FactConsumer<S> {
             source.clock.clone(),
             source.metrics.follower(source.topology),
         )?;
-        Ok(Self { source: source.clone(), follower, sink, done, batch: Vec::new() })
+        let backlog = Backlog::new(source.facts.clone());
+        Ok(Self { source: source.clone(), follower, sink, done, backlog, batch: Vec::new() })
     }
 }
 
 impl<S: FactSink> Task for FactConsumer<S> {
     fn step(&mut self, timeout: Duration) -> Result<(), TaskError> {
         self.batch.clear();
-        self.follower.poll(BATCH, timeout, &mut self.batch)?;
+        let followed = self.follower.poll(BATCH, timeout, &mut self.batch)?;
+        let first_at_ms = self.batch.first().map(|link| link.record.timestamp_ms);
+        self.backlog.taken(first_at_ms, followed.end_of_partition);
         if let Some(after) = self.follower.position()
             && !self.batch.is_empty()
         {
@@ -88,6 +93,10 @@ impl<S: FactSink> Task for FactConsumer<S> {
     fn lag_records(&self) -> Option<u64> {
         let marks = self.source.log.watermarks(self.follower.partition()).ok()?;
         Some(marks.high.saturating_sub(self.follower.offset()))
+    }
+
+    fn lagging(&self) -> Option<Lagging> {
+        self.backlog.lagging(self.source.clock.now_ms())
     }
 
     fn problem(&self) -> Option<String> {

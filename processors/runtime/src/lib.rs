@@ -8,6 +8,7 @@ pub mod consumer;
 pub mod dead_letter;
 pub mod follower;
 pub mod host;
+pub mod lag;
 pub mod log;
 pub mod metrics;
 pub mod replies;

@@ -48,12 +48,15 @@ pub struct Undecodable {
     pub class: &'static str,
     /// What is wrong with it.
     pub reason: String,
+    /// Nothing is wrong with it, as far as is known: what is needed to read it is away. Whoever
+    /// reads it waits and tries again, and never passes it.
+    pub is_temporary: bool,
 }
 
 /// Why a command was not decided.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecideError {
-    /// It cannot be read: it becomes a dead letter.
+    /// It cannot be read: it becomes a dead letter, if trying again cannot help.
     #[error(transparent)]
     Undecodable(#[from] Undecodable),
     /// Deciding it would break a promise: the partition stops, since state or rules are wrong.

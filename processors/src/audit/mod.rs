@@ -2,24 +2,28 @@
 //! its own. It trusts the log and the reader rule, and neither `decide` nor `apply`.
 //!
 //! Beside the nine invariants it checks that nothing is lost: every command up to the cursor of
-//! the chain has exactly one verdict, the one of its own id.
+//! the chain has exactly one verdict, the one of its own id, and none expired before it had one.
+//! Commands are kept for a while only: how many could not be compared with their verdicts any more
+//! stands in the report.
 
+mod commands;
 mod model;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cityevents_domain::fact::Fact;
-use cityevents_domain::ids::CommandId;
 use cityevents_domain::invariants::Invariant;
 use cityevents_domain::state::{Partition, Slot};
-use cityevents_runtime::chain::{ChainReader, Linked};
+use cityevents_runtime::chain::{COMMANDS_HEADER, ChainReader, Linked};
 use cityevents_runtime::log::{
     Isolation, Log, LogError, PollLimit, Reader, Record, TopicPartition,
 };
-use cityevents_schemas::message::{ClosedVerdict, Link, decode_command, decode_link};
+use cityevents_schemas::message::{ClosedVerdict, Link, decode_link};
 
+pub use self::commands::{CommandReader, Found};
 pub use self::model::{Model, PlainEvent, Wrong};
 
 const READ: PollLimit = PollLimit { records: 8_192, bytes: 8 << 20 };
@@ -38,6 +42,9 @@ pub struct Report {
     pub facts: u64,
     /// Commands with a verdict.
     pub commands: u64,
+    /// Those among them that are not kept any more: that the verdict is for the right one cannot
+    /// be seen.
+    pub expired: u64,
     /// Commands behind the chain, not decided yet.
     pub pending: u64,
     /// Commands without effect, by code.
@@ -76,8 +83,8 @@ pub enum AuditError {
         /// What was seen.
         seen: String,
     },
-    /// A fact that counts cannot be read.
-    #[error("the fact at {partition} offset {offset} cannot be read: {reason}")]
+    /// A fact that counts, or a command, cannot be read.
+    #[error("the record at {partition} offset {offset} cannot be read: {reason}")]
     Undecodable {
         /// Where.
         partition: TopicPartition,
@@ -85,6 +92,39 @@ pub enum AuditError {
         offset: u64,
         /// Why.
         reason: String,
+    },
+    /// The facts do not begin at the beginning.
+    #[error(
+        "the facts of {partition} before offset {low} are gone: what they said cannot be proved. \
+         Keep facts for ever: retention.ms=-1 on {}", .partition.topic
+    )]
+    Incomplete {
+        /// Where.
+        partition: TopicPartition,
+        /// The first one kept.
+        low: u64,
+    },
+    /// The facts belong to a command topic that is gone.
+    #[error(
+        "the facts of {partition} were decided from another command topic than the one that is \
+         there now: the command topic was deleted and made anew"
+    )]
+    OtherCommands {
+        /// Where.
+        partition: TopicPartition,
+    },
+    /// Commands were thrown away before they were decided.
+    #[error(
+        "commands {first} to {last} of {partition} expired before they were decided: they are \
+             lost, and whoever asked has to be told"
+    )]
+    Lost {
+        /// Where.
+        partition: TopicPartition,
+        /// The first one.
+        first: u64,
+        /// The last one.
+        last: u64,
     },
     /// The log cannot be read.
     #[error(transparent)]
@@ -111,7 +151,7 @@ pub fn audit(
     let mut done = 0;
     for partition in 0..count {
         let mut auditor = PartitionAudit::new(log, commands, facts, partition)?;
-        auditor.run(&mut report, |records| {
+        auditor.run(log, &mut report, |records| {
             done += records;
             progress(done, total);
         })?;
@@ -139,14 +179,18 @@ impl PartitionAudit {
         commands: &Arc<str>,
         facts: &Arc<str>,
         partition: u32,
-    ) -> Result<Self, LogError> {
+    ) -> Result<Self, AuditError> {
         let facts = TopicPartition::new(facts.clone(), partition);
         let commands = TopicPartition::new(commands.clone(), partition);
+        let marks = log.watermarks(&facts)?;
+        if marks.low > 0 {
+            return Err(AuditError::Incomplete { partition: facts, low: marks.low });
+        }
         Ok(Self {
-            high: log.watermarks(&facts)?.high,
+            high: marks.high,
             reader: log.reader(&facts, 0, Isolation::Uncommitted)?,
             chain: ChainReader::default(),
-            command_reader: CommandReader::new(log, &commands)?,
+            command_reader: CommandReader::open(log, &commands)?,
             facts,
             commands,
             model: Model::default(),
@@ -158,27 +202,34 @@ impl PartitionAudit {
 
     fn run(
         &mut self,
+        log: &dyn Log,
         report: &mut Report,
         mut progress: impl FnMut(u64),
     ) -> Result<(), AuditError> {
         let mut batch = Vec::new();
         while self.reader.position() < self.high {
             batch.clear();
+            let before = self.reader.position();
             self.reader.poll(READ, READ_WAIT, &mut batch)?;
-            if batch.is_empty() {
+            if self.reader.position() == before {
                 let kind = cityevents_runtime::log::LogErrorKind::TimedOut;
                 let message = format!("{} gives nothing below {}", self.facts, self.high);
                 return Err(LogError::new(kind, message).into());
             }
             for record in &batch {
-                self.take(record, report)?;
+                self.take(log, record, report)?;
             }
             progress(batch.len() as u64);
         }
         Ok(())
     }
 
-    fn take(&mut self, record: &Record, report: &mut Report) -> Result<(), AuditError> {
+    fn take(
+        &mut self,
+        log: &dyn Log,
+        record: &Record,
+        report: &mut Report,
+    ) -> Result<(), AuditError> {
         let before = self.chain.cursor();
         match self.chain.accept(record) {
             Linked::Dropped(_) => {
@@ -187,6 +238,12 @@ impl PartitionAudit {
             }
             Linked::Genesis => {
                 report.links += 1;
+                let belongs_to = record.headers.get_text(COMMANDS_HEADER);
+                let topic = log.describe(&self.commands.topic)?;
+                if belongs_to != Some(&topic.id) {
+                    let partition = self.facts.clone();
+                    return Err(AuditError::OtherCommands { partition });
+                }
                 return Ok(());
             }
             Linked::Link => report.links += 1,
@@ -199,7 +256,7 @@ impl PartitionAudit {
         })?;
         let first = before.map_or(0, |cursor| cursor.next_command());
         let last = self.chain.cursor().map_or(first, |cursor| cursor.next_command());
-        self.check_verdicts(record.offset, &link, first, last, report)?;
+        self.check_verdicts(log, record.offset, &link, first..last, report)?;
         if let Some(fact) = &link.fact {
             report.facts += 1;
             self.model
@@ -210,13 +267,13 @@ impl PartitionAudit {
         Ok(())
     }
 
-    /// Every command from `first` to before `last` has exactly one verdict here, under its own id.
+    /// Every one of these commands has exactly one verdict here, under its own id.
     fn check_verdicts(
         &mut self,
+        log: &dyn Log,
         offset: u64,
         link: &Link,
-        first: u64,
-        last: u64,
+        Range { start: first, end: last }: Range<u64>,
         report: &mut Report,
     ) -> Result<(), AuditError> {
         let wrong = |partition: &TopicPartition, seen| {
@@ -231,8 +288,24 @@ impl PartitionAudit {
                 return wrong(&self.facts, seen);
             }
             expected += 1;
-            let Some(written) = self.command_reader.id_of(command)? else {
-                continue;
+            let written = match self.command_reader.find(log, command)? {
+                Found::Command(command) => Some(command.id),
+                Found::Undecodable => None,
+                Found::Expired => {
+                    report.expired += 1;
+                    continue;
+                }
+                Found::Away(error) => {
+                    return Err(AuditError::Undecodable {
+                        partition: self.commands.clone(),
+                        offset: command,
+                        reason: error.to_string(),
+                    });
+                }
+                Found::Nothing => {
+                    let seen = format!("command {command} was never there");
+                    return wrong(&self.facts, seen);
+                }
             };
             if written != id {
                 let seen = format!("command {command} is {written:?}, the verdict is for {id:?}");
@@ -300,61 +373,15 @@ impl PartitionAudit {
         }
         let marks = log.watermarks(&self.commands)?;
         let next = self.chain.cursor().map_or(marks.low, |cursor| cursor.next_command());
+        if next < marks.low {
+            let (partition, last) = (self.commands, marks.low - 1);
+            return Err(AuditError::Lost { partition, first: next, last });
+        }
         report.pending += marks.high.saturating_sub(next);
         Ok(())
     }
 
     fn broken(&self, invariant: Invariant, offset: u64, seen: String) -> AuditError {
         AuditError::Broken { invariant, partition: self.facts.clone(), offset, seen }
-    }
-}
-
-/// Reads commands beside the facts, as far as they are kept.
-struct CommandReader {
-    partition: TopicPartition,
-    reader: Box<dyn Reader>,
-    low: u64,
-    high: u64,
-    batch: std::collections::VecDeque<Record>,
-}
-
-impl CommandReader {
-    fn new(log: &dyn Log, partition: &TopicPartition) -> Result<Self, LogError> {
-        let marks = log.watermarks(partition)?;
-        Ok(Self {
-            partition: partition.clone(),
-            reader: log.reader(partition, marks.low, Isolation::Uncommitted)?,
-            low: marks.low,
-            high: marks.high,
-            batch: std::collections::VecDeque::new(),
-        })
-    }
-
-    /// The id of a command: `None` when it is not kept any more, `Some(None)` when it cannot be
-    /// read. Asked in rising order.
-    fn id_of(&mut self, offset: u64) -> Result<Option<Option<CommandId>>, LogError> {
-        if offset < self.low || offset >= self.high {
-            return Ok(None);
-        }
-        loop {
-            while let Some(record) = self.batch.pop_front() {
-                if record.offset == offset {
-                    let value = record.value.as_deref().unwrap_or_default();
-                    return Ok(Some(decode_command(value).ok().map(|command| command.id)));
-                }
-                if record.offset > offset {
-                    self.batch.push_front(record);
-                    return Ok(None);
-                }
-            }
-            let mut batch = Vec::new();
-            self.reader.poll(READ, READ_WAIT, &mut batch)?;
-            if batch.is_empty() {
-                let kind = cityevents_runtime::log::LogErrorKind::TimedOut;
-                let message = format!("{} gives nothing below {}", self.partition, self.high);
-                return Err(LogError::new(kind, message));
-            }
-            self.batch.extend(batch);
-        }
     }
 }

@@ -19,6 +19,7 @@ use cityevents_runtime::log::{Headers, Record};
 use cityevents_runtime::topology::{
     DecideError, Decision, Due, Input, LinkDraft, LinkPosition, Topology, Undecodable,
 };
+use cityevents_schemas::ErrorClass;
 use cityevents_schemas::message::{
     Closed, ClosedVerdict, Genesis, Reply, ReplyVerdict, decode_command, decode_link,
     encode_command, encode_link, encode_reply,
@@ -96,10 +97,15 @@ impl Topology for Registration {
         let mut offsets = Vec::with_capacity(commands.len());
         let mut decoded = Vec::with_capacity(commands.len());
         for record in commands {
-            // One that cannot be read is found out when it is its turn.
-            if let Ok(command) = decode_command(record.value.as_deref().unwrap_or_default()) {
-                offsets.push(record.offset);
-                decoded.push(command);
+            match decode_command(record.value.as_deref().unwrap_or_default()) {
+                Ok(command) => {
+                    offsets.push(record.offset);
+                    decoded.push(command);
+                }
+                // Nothing behind it is decided before it.
+                Err(error) if error.class() == ErrorClass::Retry => break,
+                // One that cannot be read is found out when it is its turn.
+                Err(_) => {}
             }
         }
         self.state.warm(&decoded);
@@ -218,8 +224,11 @@ impl Topology for Registration {
     }
 
     fn decode_state(&mut self, state: &[u8]) -> Result<(), Undecodable> {
-        self.state = Partition::decode(state)
-            .map_err(|error| Undecodable { class: "snapshot", reason: error.to_string() })?;
+        self.state = Partition::decode(state).map_err(|error| Undecodable {
+            class: "snapshot",
+            reason: error.to_string(),
+            is_temporary: false,
+        })?;
         Ok(())
     }
 }
@@ -252,5 +261,6 @@ const fn is_whole(outcome: &cityevents_domain::fact::Outcome) -> bool {
 }
 
 fn undecodable(error: cityevents_schemas::DecodeError) -> Undecodable {
-    Undecodable { class: error.kind(), reason: error.to_string() }
+    let is_temporary = error.class() == ErrorClass::Retry;
+    Undecodable { class: error.kind(), reason: error.to_string(), is_temporary }
 }

@@ -15,7 +15,7 @@ use crossbeam_channel::{Sender, bounded};
 
 use self::states::States;
 use self::supervisor::Supervisor;
-pub use self::task::{MakeTask, Ownership, Task, TaskError};
+pub use self::task::{Lagging, MakeTask, Ownership, Task, TaskError};
 use crate::log::{Log, LogError, LogErrorKind};
 use crate::metrics::RuntimeMetrics;
 
@@ -29,6 +29,8 @@ pub enum TaskState {
     Starting,
     /// It works.
     Running,
+    /// It works, and does not keep up.
+    Lagging(Lagging),
     /// It works, and somebody should look.
     Ailing {
         /// Why.
@@ -48,6 +50,13 @@ pub enum TaskState {
         /// Why.
         reason: String,
     },
+}
+
+impl TaskState {
+    /// Whether the task does its work, well or not so well.
+    pub const fn works(&self) -> bool {
+        matches!(self, Self::Running | Self::Lagging(_) | Self::Ailing { .. })
+    }
 }
 
 /// What to run.
@@ -113,12 +122,22 @@ impl Host {
         self.states.all()
     }
 
+    /// A handle that tells which partitions are ours, for as long as anybody keeps it.
+    pub fn partitions(&self) -> Partitions {
+        Partitions(self.states.clone())
+    }
+
     /// Why the host is not ready, if it is not.
     pub fn problem(&self) -> Option<String> {
         if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
             return Some(format!("{}: stopped: its member of the group has ended", self.name));
         }
         self.states.problem(self.name)
+    }
+
+    /// What somebody should know of although the host is ready: the partition that lags most.
+    pub fn warning(&self) -> Option<String> {
+        self.states.warning(self.name)
     }
 
     /// Stops all tasks at a record boundary and leaves the group.
@@ -135,6 +154,19 @@ impl Host {
         {
             tracing::error!(task = self.name, "the host of {} panicked", self.name);
         }
+    }
+}
+
+/// Tells which partitions a host has. Cheap to clone.
+#[derive(Clone)]
+pub struct Partitions(States);
+
+impl Partitions {
+    /// Those whose task runs now.
+    pub fn running(&self) -> Vec<u32> {
+        let states = self.0.all().into_iter();
+        let running = states.filter(|(_, state)| state.works());
+        running.map(|(partition, _)| partition).collect()
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) const DRAIN_DEADLINE: Duration = Duration::from_secs(4);
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 /// Longest wait before a task is made anew.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// How long who gave up waits for the group to say so too, before it is believed that it will not.
+const GIVEN_UP_WAIT: Duration = Duration::from_secs(2);
 /// A task that ran so long is healthy again.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
 
@@ -66,8 +68,11 @@ impl Runner {
                         self.partition
                     );
                     self.set(TaskState::GivenUp);
-                    let _disconnected = self.stopped.recv();
-                    return;
+                    if self.ends_while_given_up() {
+                        return;
+                    }
+                    self.metrics.count_restart(self.name, self.partition);
+                    continue;
                 }
                 Ok(Err(TaskError::Restart(reason))) => reason,
                 Err(panic) => {
@@ -97,6 +102,19 @@ impl Runner {
                 return;
             }
         }
+    }
+
+    /// Waits until the assignment ends (`true`), or until the group still counts the partition as
+    /// ours although somebody newer was heard of: a rebalance that left the partition here looks
+    /// like that, and so does a zombie that took the identity before it knew. Who is right is what
+    /// the group says in the end, so that whoever is not learns it within a few rounds.
+    fn ends_while_given_up(&self) -> bool {
+        while !self.waits_for_stop(GIVEN_UP_WAIT) {
+            if self.ownership.is_ours() {
+                return false;
+            }
+        }
+        true
     }
 
     /// Waits for the end of the assignment: the partition must not look abandoned.
@@ -131,7 +149,7 @@ impl Runner {
             let state = match task.problem() {
                 Some(reason) => Some(TaskState::Ailing { reason }),
                 None if failures < FAILURES_MAX || started.elapsed() >= STABLE_AFTER => {
-                    Some(TaskState::Running)
+                    Some(task.lagging().map_or(TaskState::Running, TaskState::Lagging))
                 }
                 None => None,
             };

@@ -67,13 +67,23 @@ impl States {
             return Some(format!("{name}: no partition is assigned yet"));
         }
         inner.entries.iter().find_map(|(partition, (_, state))| match state {
-            TaskState::Running | TaskState::GivenUp => None,
+            TaskState::Running | TaskState::Lagging(_) | TaskState::GivenUp => None,
             TaskState::Ailing { reason } => Some(format!("{name}/{partition}: {reason}")),
             TaskState::Starting => Some(format!("{name}/{partition}: restoring")),
             TaskState::Restarting { reason, failures } => (*failures >= FAILURES_MAX)
                 .then(|| format!("{name}/{partition}: failed {failures} times: {reason}")),
             TaskState::Stopped { reason } => Some(format!("{name}/{partition}: stopped: {reason}")),
         })
+    }
+
+    pub(super) fn warning(&self, name: &str) -> Option<String> {
+        let inner = self.0.lock();
+        let lagging = inner.entries.iter().filter_map(|(partition, (_, state))| match state {
+            TaskState::Lagging(lagging) => Some((partition, lagging)),
+            _ => None,
+        });
+        let (partition, worst) = lagging.max_by_key(|(_, lagging)| lagging.age)?;
+        Some(format!("{name}/{partition}: {}", worst.reason))
     }
 }
 

@@ -74,6 +74,9 @@ impl Supervisor {
         let owned: Vec<_> = self.tasks.keys().copied().collect();
         let progress = self.end(&owned);
         self.store(&progress);
+        if let Err(error) = self.member.leave() {
+            tracing::warn!(%error, "group {}: {error}", self.options.group);
+        }
     }
 
     fn handle(&mut self, event: MemberEvent) {
@@ -154,6 +157,8 @@ impl Supervisor {
         };
         match super::spawn(format!("{}-{partition}", self.options.name), run) {
             Ok(thread) => {
+                let name = self.options.name;
+                tracing::info!(kafka.partition = partition, "{name}/{partition} is ours");
                 let running = Running { ownership, progress, stop, ended, thread };
                 self.tasks.insert(partition, running);
             }

@@ -43,7 +43,9 @@ impl From<FoldError> for TaskError {
     fn from(error: FoldError) -> Self {
         match error {
             FoldError::Log(error) => error.into(),
-            FoldError::Snapshot(error) => Self::Restart(error.to_string()),
+            error @ (FoldError::Snapshot(_) | FoldError::NotNow { .. }) => {
+                Self::Restart(error.to_string())
+            }
             error @ (FoldError::Undecodable { .. } | FoldError::OtherCommands { .. }) => {
                 Self::Stop(error.to_string())
             }
@@ -83,6 +85,15 @@ impl Default for Ownership {
     }
 }
 
+/// A task that works and does not keep up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lagging {
+    /// How long the oldest record waits.
+    pub age: Duration,
+    /// What to say of it.
+    pub reason: String,
+}
+
 /// The work of one partition.
 pub trait Task: Send {
     /// Does some work, waiting up to `timeout` for it.
@@ -105,6 +116,11 @@ pub trait Task: Send {
 
     /// Why somebody should look although the task goes on.
     fn problem(&self) -> Option<String> {
+        None
+    }
+
+    /// Since when what it works on has been waiting, and what to say of it, if that is too long.
+    fn lagging(&self) -> Option<Lagging> {
         None
     }
 }

@@ -18,6 +18,7 @@ pub mod clock;
 #[cfg(feature = "testing")]
 pub mod contract;
 pub mod headers;
+pub mod kafka;
 pub mod local;
 pub mod memory;
 pub mod partitioner;
@@ -138,6 +139,15 @@ pub struct TopicDescription {
     pub id: String,
     /// Its settings.
     pub spec: TopicSpec,
+}
+
+/// How many copies of its records a topic has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Copies {
+    /// On so many brokers.
+    pub replication: u32,
+    /// So many of them have to have a record before it is acknowledged.
+    pub min_insync: u32,
 }
 
 /// The first offset still kept, and the one that the next record will get.
@@ -287,7 +297,8 @@ pub trait Member: Send {
     /// When the group cannot be reached.
     fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError>;
 
-    /// Whether the group, asked now, still counts this partition as ours.
+    /// Whether the group still counts this partition as ours, by what it last said: in a cluster
+    /// that is at most as old as a heartbeat and the session.
     fn owns(&self, partition: &TopicPartition) -> bool;
 
     /// Stores progress of owned partitions.
@@ -295,6 +306,15 @@ pub trait Member: Send {
     /// # Errors
     /// [`LogErrorKind::Fenced`] for a partition that is not ours any more.
     fn commit(&mut self, progress: &[(TopicPartition, Committed)]) -> Result<(), LogError>;
+
+    /// Tells the group that nobody of this name comes back soon: all partitions go to the others
+    /// at once. A member that is only dropped may be waited for, since its name is static.
+    ///
+    /// # Errors
+    /// When the group cannot be reached; it then notices by itself.
+    fn leave(&mut self) -> Result<(), LogError> {
+        Ok(())
+    }
 }
 
 /// A batch that counts as a whole or not at all.
@@ -327,11 +347,30 @@ pub trait Log: Send + Sync {
     /// When the log cannot be reached.
     fn topics(&self) -> Result<Vec<TopicDescription>, LogError>;
 
+    /// One topic; see `dyn Log::describe`.
+    ///
+    /// # Errors
+    /// [`LogErrorKind::UnknownTopic`] when there is none of that name.
+    fn describe_topic(&self, topic: &str) -> Result<TopicDescription, LogError> {
+        let found = self.topics()?.into_iter().find(|known| &*known.spec.name == topic);
+        found.ok_or_else(|| {
+            LogError::new(LogErrorKind::UnknownTopic, format!("there is no topic {topic}"))
+        })
+    }
+
     /// Makes a topic.
     ///
     /// # Errors
     /// [`LogErrorKind::TopicExists`] when there is one of that name.
     fn create_topic(&self, spec: &TopicSpec) -> Result<TopicDescription, LogError>;
+
+    /// The copies of a topic as they are, and as they are to be; `None` for a log on one machine.
+    ///
+    /// # Errors
+    /// [`LogErrorKind::UnknownTopic`] when there is no such topic.
+    fn copies(&self, _topic: &TopicSpec) -> Result<Option<(Copies, Copies)>, LogError> {
+        Ok(None)
+    }
 
     /// First and next offset of a partition.
     ///
@@ -392,10 +431,7 @@ impl dyn Log + '_ {
     /// # Errors
     /// [`LogErrorKind::UnknownTopic`] when there is none of that name.
     pub fn describe(&self, topic: &str) -> Result<TopicDescription, LogError> {
-        let found = self.topics()?.into_iter().find(|known| &*known.spec.name == topic);
-        found.ok_or_else(|| {
-            LogError::new(LogErrorKind::UnknownTopic, format!("there is no topic {topic}"))
-        })
+        self.describe_topic(topic)
     }
 }
 

@@ -19,6 +19,8 @@ use crate::topology::{Topology, Undecodable};
 const CATCH_UP: PollLimit = PollLimit { records: 16_384, bytes: 8 << 20 };
 /// How long one read may wait while catching up to a watermark that is known to be there.
 const CATCH_UP_WAIT: Duration = Duration::from_secs(5);
+/// Reads in a row that may bring nothing: a reader tells an end that was reached before more came.
+const EMPTY_READS_MAX: u32 = 3;
 
 /// What a partition's fold needs to know of its surroundings.
 #[derive(Clone)]
@@ -56,6 +58,16 @@ pub enum FoldError {
         /// Which record.
         offset: u64,
         /// What is wrong with it.
+        error: Undecodable,
+    },
+    /// What is needed to read a fact that counts is away. Folding begins anew when it is back.
+    #[error("the fact at {partition} offset {offset} cannot be read now: {error}")]
+    NotNow {
+        /// Which partition.
+        partition: TopicPartition,
+        /// Which record.
+        offset: u64,
+        /// What is away.
         error: Undecodable,
     },
     /// The chain belongs to a command topic that is gone.
@@ -194,11 +206,13 @@ impl<T: Topology> Standby<T> {
     /// As [`Standby::restore`].
     pub fn catch_up(&mut self, high: u64) -> Result<(), FoldError> {
         self.check_fold()?;
+        let mut empty_reads = 0;
         while self.follower.offset() < high {
             let before = self.follower.offset();
             let records = CATCH_UP.records.min((high - before) as usize);
             self.poll(PollLimit { records, ..CATCH_UP }, CATCH_UP_WAIT)?;
-            if self.follower.offset() == before {
+            empty_reads = if self.follower.offset() > before { 0 } else { empty_reads + 1 };
+            if empty_reads >= EMPTY_READS_MAX {
                 let message = format!(
                     "{} does not give the records below its watermark {high}, stopped at {before}",
                     self.follower.partition()
@@ -240,6 +254,9 @@ impl<T: Topology> Standby<T> {
         };
         let partition = self.follower.partition().clone();
         Err(match broken {
+            Broken::Undecodable { offset, error } if error.is_temporary => {
+                FoldError::NotNow { partition, offset, error }
+            }
             Broken::Undecodable { offset, error } => {
                 FoldError::Undecodable { partition, offset, error }
             }

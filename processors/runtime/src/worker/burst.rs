@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::held::Held;
 use super::ticks::TICK_HEADER;
 use super::{Sent, Waiting, Worker};
 #[cfg(feature = "testing")]
@@ -24,11 +25,21 @@ const LOOK_AHEAD_COMMANDS: usize = 64;
 /// Longest wait for the acknowledgement of a dead letter.
 const DEAD_LETTER_WAIT: Duration = Duration::from_secs(10);
 
+/// Why a command is not decided.
+enum Undecided {
+    /// It must not be: the partition stops.
+    Stop(String),
+    /// It cannot be read yet.
+    Wait(String),
+}
+
 impl<T: Topology> Worker<T> {
     /// Decides what was polled. A command that must not be decided ends the burst before it: what
-    /// was decided up to there is made real first, then the partition stops.
+    /// was decided up to there is made real first, then the partition stops. One that cannot be
+    /// read yet ends it too, and is held with those behind it.
     pub(super) fn decide_burst(&mut self) -> Result<(), TaskError> {
-        let burst = std::mem::take(&mut self.burst);
+        let mut burst = std::mem::take(&mut self.burst);
+        let mut held = self.held.take();
         self.source.metrics.burst_commands.observe(burst.len() as f64);
         let latest_stamp_ms = self.source.clock.now_ms() + STAMP_AHEAD_MAX_MS;
         let mut last = None;
@@ -38,21 +49,33 @@ impl<T: Topology> Worker<T> {
                 self.topology.look_ahead(&burst[index..end]);
             }
             let undecided = if record.timestamp_ms > latest_stamp_ms {
-                Some(format!(
+                Some(Undecided::Stop(format!(
                     "it is stamped {} s ahead of this machine's clock: set the clocks right first",
                     (record.timestamp_ms - latest_stamp_ms + STAMP_AHEAD_MAX_MS) / 1_000,
-                ))
+                )))
             } else {
                 self.decide_one(record)?
             };
-            if let Some(reason) = undecided {
-                self.stopping = Some(format!(
-                    "the command at {} offset {} is not decided: {reason}",
-                    self.command_partition, record.offset
-                ));
-                break;
+            match undecided {
+                None => last = Some(record.offset),
+                Some(Undecided::Stop(reason)) => {
+                    self.stopping = Some(format!(
+                        "the command at {} offset {} is not decided: {reason}",
+                        self.command_partition, record.offset
+                    ));
+                    break;
+                }
+                Some(Undecided::Wait(reason)) => {
+                    let first = record.offset;
+                    let records = burst.split_off(index);
+                    self.held = Some(Held::again(held.take(), first, records, reason));
+                    break;
+                }
             }
-            last = Some(record.offset);
+        }
+        if let (Some(held), None) = (held, &self.held) {
+            let first = held.first();
+            tracing::info!("{} is decided again from offset {first}", self.command_partition);
         }
         let ends_unlinked = self.topology.unlinked_bytes() > 0;
         #[cfg(feature = "testing")]
@@ -68,8 +91,8 @@ impl<T: Topology> Worker<T> {
         self.send()
     }
 
-    /// Returns why the command must not be decided, if so.
-    fn decide_one(&mut self, record: &Record) -> Result<Option<String>, TaskError> {
+    /// Returns why the command is not decided, if so.
+    fn decide_one(&mut self, record: &Record) -> Result<Option<Undecided>, TaskError> {
         let input = Input {
             offset: record.offset,
             timestamp_ms: record.timestamp_ms,
@@ -81,7 +104,10 @@ impl<T: Topology> Worker<T> {
                 self.circuit.succeeded(1);
                 (decision.link, decision.answer, decision.label)
             }
-            Err(DecideError::PromiseBroken(reason)) => return Ok(Some(reason)),
+            Err(DecideError::PromiseBroken(reason)) => return Ok(Some(Undecided::Stop(reason))),
+            Err(DecideError::Undecodable(error)) if error.is_temporary => {
+                return Ok(Some(Undecided::Wait(error.reason)));
+            }
             Err(DecideError::Undecodable(error)) => {
                 self.keep_dead_letter(record, &error)?;
                 (None, self.topology.close_undecodable(&input), "undecodable")

@@ -7,6 +7,7 @@
 
 mod burst;
 mod gap;
+mod held;
 mod release;
 mod side;
 mod take_over;
@@ -16,13 +17,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::held::Held;
 use self::side::Side;
 use self::ticks::{OUTSTANDING_MAX, TICK_HEADER, Ticks};
 #[cfg(feature = "testing")]
 use crate::chain::BrokenRule;
 use crate::chain::{ChainWriter, Cursor};
 use crate::dead_letter::{Circuit, CircuitPolicy};
-use crate::host::{MakeTask, Ownership, Task, TaskError};
+use crate::host::{Lagging, MakeTask, Ownership, Task, TaskError};
+use crate::lag::Backlog;
 use crate::log::headers::HeadersBuilder;
 use crate::log::{
     Committed, Delivery, Outgoing, PollLimit, Producer, Reader, Record, TopicPartition,
@@ -89,6 +92,7 @@ pub struct Worker<T: Topology> {
     writer: ChainWriter,
     producer: Box<dyn Producer>,
     commands: Box<dyn Reader>,
+    backlog: Backlog,
     command_partition: TopicPartition,
     fact_partition: TopicPartition,
     side: Side,
@@ -101,6 +105,8 @@ pub struct Worker<T: Topology> {
     outbox: Vec<Outgoing>,
     deliveries: Vec<Delivery>,
     labels: BTreeMap<&'static str, u64>,
+    /// What cannot be decided yet.
+    held: Option<Held>,
     /// Why the partition stops as soon as everything decided is real.
     stopping: Option<String>,
 }
@@ -147,8 +153,8 @@ impl<T: Topology> Task for Worker<T> {
         }
         if self.stopping.is_none() && self.in_flight_bytes < self.options.in_flight_bytes_max {
             let wait = if self.writer.in_flight() > 0 { Duration::ZERO } else { timeout };
-            self.burst.clear();
-            self.commands.poll(self.options.burst, wait, &mut self.burst)?;
+            self.poll_commands(wait)?;
+            self.backlog.ask_retention(&*self.source.log, self.source.clock.now_ms());
             began = !self.burst.is_empty();
             if began {
                 self.decide_burst()?;
@@ -192,6 +198,10 @@ impl<T: Topology> Task for Worker<T> {
         Ok(())
     }
 
+    fn problem(&self) -> Option<String> {
+        self.held.as_ref().map(|held| held.describe(&self.command_partition))
+    }
+
     fn progress(&self) -> Option<(TopicPartition, Committed)> {
         let cursor = self.writer.acknowledged();
         let committed = Committed { offset: cursor.next_command(), metadata: cursor.to_text() };
@@ -201,6 +211,10 @@ impl<T: Topology> Task for Worker<T> {
     fn lag_records(&self) -> Option<u64> {
         let high = self.source.log.watermarks(&self.command_partition).ok()?.high;
         Some(high.saturating_sub(self.writer.acknowledged().next_command()))
+    }
+
+    fn lagging(&self) -> Option<Lagging> {
+        self.backlog.lagging(self.source.clock.now_ms())
     }
 }
 
@@ -263,6 +277,10 @@ impl<T: Topology> Task for Leased<T> {
 
     fn problem(&self) -> Option<String> {
         self.worker.problem()
+    }
+
+    fn lagging(&self) -> Option<Lagging> {
+        self.worker.lagging()
     }
 }
 

@@ -11,8 +11,9 @@ use crate::chain::{ChainWriter, Cursor};
 use crate::dead_letter::Circuit;
 use crate::follower::Position;
 use crate::host::{Ownership, TaskError};
+use crate::lag::Backlog;
 use crate::log::headers::HeadersBuilder;
-use crate::log::{Isolation, Outgoing, TopicPartition};
+use crate::log::{Isolation, Outgoing, TimestampKind, TopicPartition};
 use crate::standby::{Source, Standby};
 use crate::topology::Topology;
 
@@ -34,7 +35,7 @@ impl<T: Topology> Worker<T> {
         let partition = standby.partition();
         let fact_partition = TopicPartition::new(source.facts.clone(), partition);
         let command_partition = TopicPartition::new(source.commands.clone(), partition);
-        check_partitions(&source)?;
+        check_topics(&source)?;
         standby.check_commands()?;
         standby.catch_up(source.log.watermarks(&fact_partition)?.high)?;
         if standby.position().is_none() {
@@ -59,6 +60,7 @@ impl<T: Topology> Worker<T> {
             producer: source.log.producer(&name)?,
             side: Side::new(source.log.clone(), format!("{name}-side"))?,
             circuit: Circuit::new(options.circuit),
+            backlog: Backlog::new(source.commands.clone()),
             source,
             options,
             partition,
@@ -76,23 +78,32 @@ impl<T: Topology> Worker<T> {
             outbox: Vec::new(),
             deliveries: Vec::new(),
             labels: BTreeMap::new(),
+            held: None,
             stopping: None,
         })
     }
 }
 
-/// Whether a link can go to the partition that has its command's number.
-fn check_partitions(source: &Source) -> Result<(), TaskError> {
-    let count = |topic| Ok::<_, TaskError>(source.log.describe(topic)?.spec.partitions);
-    let (commands, facts) = (count(&source.commands)?, count(&source.facts)?);
-    if commands == facts {
-        return Ok(());
+/// Whether a link can go to the partition that has its command's number, and whether the log says
+/// when commands came.
+fn check_topics(source: &Source) -> Result<(), TaskError> {
+    let commands = source.log.describe(&source.commands)?.spec;
+    let facts = source.log.describe(&source.facts)?.spec;
+    if commands.partitions != facts.partitions {
+        return Err(TaskError::Stop(format!(
+            "{} has {} partitions and {} has {}: a fact has to go to the partition with its \
+             command's number, so make both topics with the same number",
+            commands.name, commands.partitions, facts.name, facts.partitions
+        )));
     }
-    Err(TaskError::Stop(format!(
-        "{} has {commands} partitions and {} has {facts}: a fact has to go to the partition with \
-         its command's number, so make both topics with the same number",
-        source.commands, source.facts
-    )))
+    if commands.timestamps != TimestampKind::LogAppend {
+        return Err(TaskError::Stop(format!(
+            "the records of {0} are stamped by whoever writes them, and decisions need the log's \
+             time: set message.timestamp.type=LogAppendTime on {0}, then start again",
+            commands.name
+        )));
+    }
+    Ok(())
 }
 
 fn write_genesis<T: Topology>(

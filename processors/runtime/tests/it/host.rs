@@ -254,6 +254,24 @@ fn who_gave_up_waits_for_the_group_and_is_no_problem() {
 }
 
 #[test]
+fn who_gave_up_works_again_when_the_group_leaves_the_partition_where_it_is() {
+    let world = World::new();
+    let inner = make(&world);
+    let gave_up = AtomicBool::new(false);
+    let make: Arc<MakeTask> = Arc::new(move |partition, ownership| {
+        if !gave_up.swap(true, Ordering::SeqCst) {
+            return Err(TaskError::GiveUp("a newer one".into()));
+        }
+        inner(partition, ownership)
+    });
+    let host = start_with(&world, "one", make);
+    world.send(&["add a"]);
+    until_answered(&world, 0, 1);
+    assert_eq!(host.problem(), None);
+    host.stop();
+}
+
+#[test]
 fn what_fails_again_and_again_is_not_ready_even_while_it_is_made_anew() {
     let world = World::new();
     let make: Arc<MakeTask> = Arc::new(|_, _| Err(TaskError::Restart("no log".into())));

@@ -5,6 +5,7 @@ mod consumer;
 mod dead_letters;
 mod fixture;
 mod host;
+mod lag;
 mod local_contract;
 mod local_log;
 mod memory_contract;

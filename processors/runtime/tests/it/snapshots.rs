@@ -1,9 +1,12 @@
 //! Snapshots save time and are never the truth.
 
-use std::sync::Arc;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use cityevents_runtime::log::Log as _;
-use cityevents_runtime::snapshot::SnapshotStore;
+use cityevents_runtime::snapshot::{SnapshotOptions, SnapshotStore};
+use cityevents_runtime::standby::FoldError;
 use cityevents_runtime::topology::Topology as _;
 use futures::executor::block_on;
 use object_store::memory::InMemory;
@@ -11,6 +14,8 @@ use object_store::path::Path;
 use object_store::{ObjectStoreExt as _, PutPayload};
 
 use super::fixture::{COMMANDS, FACTS, Program, World, run, spec};
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A world with snapshots, and a hand on their files.
 fn world() -> (World, Arc<InMemory>) {
@@ -167,4 +172,65 @@ fn snapshots_lie_in_a_folder_too() {
     assert!(folder.path().join(&name).is_file(), "{name}");
     world.source.snapshots = Some(SnapshotStore::folder(folder.path()).unwrap());
     assert_eq!(links_folded(&world), 0);
+}
+
+/// A bucket on a server that is not there.
+fn bucket_at(address: SocketAddr, request_timeout: Duration) -> SnapshotStore {
+    let options = SnapshotOptions {
+        endpoint: Some(format!("http://{address}")),
+        access_key_id: Some("id".into()),
+        secret_access_key: Some("secret".into()),
+        request_timeout,
+        ..SnapshotOptions::default()
+    };
+    SnapshotStore::at("s3://bucket/prefix", &options).unwrap()
+}
+
+#[test]
+fn an_outage_of_the_store_makes_restores_longer_and_snapshots_later_and_stops_nobody() {
+    let mut world = World::new();
+    world.send(&["add a", "same", "add b"]);
+    run(&mut world.worker()).unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    world.source.snapshots = Some(bucket_at(nobody, PATIENCE));
+    assert_eq!(links_folded(&world), 3, "all facts");
+    let error = world.restore().take_snapshot().unwrap_err();
+    assert!(matches!(error, FoldError::Snapshot(ref error) if error.is_outage()), "{error}");
+    let mut worker = world.worker();
+    world.send(&["add a"]);
+    run(&mut worker).unwrap();
+    let (working, _) = self::world();
+    world.source.snapshots = working.source.snapshots;
+    assert!(world.restore().take_snapshot().unwrap().is_some());
+}
+
+#[test]
+fn a_store_that_says_nothing_is_waited_for_as_long_as_the_options_say() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let store = bucket_at(silent.local_addr().unwrap(), Duration::from_millis(100));
+    let began = Instant::now();
+    let error = store.check().unwrap_err();
+    assert!(error.is_outage(), "{error}");
+    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_guard_hears_whether_the_store_answered_and_can_refuse_to_ask() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (store, answers) in
+        [(bucket_at(nobody, PATIENCE), false), (SnapshotStore::memory().unwrap(), true)]
+    {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let hears = Arc::clone(&told);
+        let heard = store.clone().guarded(Arc::new(move || {
+            let hears = Arc::clone(&hears);
+            Ok(Box::new(move |answered| hears.lock().unwrap().push(answered)))
+        }));
+        // That there is none is an answer.
+        let _none_or_away = heard.get("toy/00000/nothing.snapshot").unwrap_err();
+        assert_eq!(*told.lock().unwrap(), [answers]);
+        let refusing = store.guarded(Arc::new(|| Err("not now".into())));
+        let error = refusing.check().unwrap_err();
+        assert!(error.is_outage() && error.to_string().contains("not now"), "{error}");
+    }
 }

@@ -1,6 +1,7 @@
 //! The worker of one partition: bursts, answers, gaps, stops, ticks.
 
 mod gaps;
+mod held;
 mod stops;
 mod ticks;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cityevents_runtime::host::{Task as _, TaskError};
-use cityevents_runtime::log::{Log as _, TopicPartition};
+use cityevents_runtime::log::{Log as _, TimestampKind, TopicPartition, TopicSpec};
 
 use crate::fixture::{COMMANDS, FACTS, NOW_MS, World, again, run, spec, stop_reason, text};
 
@@ -74,6 +74,17 @@ fn topics_with_different_numbers_of_partitions_stop_the_start() {
     world.log.create_topic(&spec(COMMANDS, 2)).unwrap();
     let reason = stop_at_start(&world);
     assert!(reason.contains("toy-commands has 2 partitions and toy-facts has 1"), "{reason}");
+    assert!(world.records(FACTS, 0).is_empty(), "not even a genesis is written");
+}
+
+#[test]
+fn commands_that_their_writers_stamp_stop_the_start() {
+    let world = World::new();
+    world.log.delete_topic(COMMANDS).unwrap();
+    let stamped = TopicSpec { timestamps: TimestampKind::Create, ..spec(COMMANDS, 1) };
+    world.log.create_topic(&stamped).unwrap();
+    let reason = stop_at_start(&world);
+    assert!(reason.contains("message.timestamp.type=LogAppendTime on toy-commands"), "{reason}");
     assert!(world.records(FACTS, 0).is_empty(), "not even a genesis is written");
 }
 

@@ -2,27 +2,31 @@
 //!
 //! A snapshot saves time and is never the truth: a damaged or unknown one is skipped with a
 //! warning, the one before it is used, and with none the facts are folded from the beginning.
+//! An outage of the store stops nobody: restores are slower, and snapshots are taken later.
 //!
-//! Bytes of a file: magic, length of the description (u32, little endian), the description (JSON,
-//! for people and tools), the state compressed with zstd, BLAKE3 of everything before.
+//! [`SnapshotStore::at`] knows folders and S3; every object is written in one atomic step.
+
+mod driver;
+mod file;
+mod location;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt as _;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
+use object_store::{
+    GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutPayload,
+};
 use serde::{Deserialize, Serialize};
 
+use self::driver::Driver;
+use self::file::{decode, encode};
+use self::location::PART_BYTES;
+pub use self::location::SnapshotOptions;
 use crate::chain::Cursor;
 use crate::follower::Position;
 
-const MAGIC: &[u8; 8] = b"CESNAP\x00\x01";
-const CHECKSUM_BYTES: usize = 32;
-/// Fast, and small enough: a state is mostly random ids.
-const ZSTD_LEVEL: i32 = 1;
-/// A state larger than this is damage.
-const STATE_BYTES_MAX: usize = 64 << 30;
 /// Snapshots kept per partition where nothing else is said.
 const KEPT: usize = 3;
 
@@ -62,6 +66,17 @@ pub enum SnapshotError {
     /// The store cannot be reached or refuses.
     #[error("snapshot store: {0}")]
     Store(#[from] object_store::Error),
+    /// The store is not asked at the moment, since it did not answer before.
+    #[error("snapshot store: {0}")]
+    Away(String),
+    /// The store's address or options are wrong.
+    #[error("the snapshot store {url} cannot be used: {reason}")]
+    Location {
+        /// The address.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A folder cannot be used.
     #[error("snapshot folder: {0}")]
     Folder(#[from] std::io::Error),
@@ -75,6 +90,39 @@ pub enum SnapshotError {
     },
 }
 
+impl SnapshotError {
+    /// Whether the store did not answer, rather than that something is wrong with what was asked.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Store(error) => is_outage(error),
+            Self::Away(_) => true,
+            Self::Location { .. } | Self::Folder(_) | Self::Damaged { .. } => false,
+        }
+    }
+}
+
+/// A missing object or a missing right is an answer. Of some requests the library tells the status
+/// in its words only.
+fn is_outage(error: &object_store::Error) -> bool {
+    use object_store::Error as E;
+    match error {
+        E::Generic { source, .. } => !answered_no(&source.to_string()),
+        E::JoinError { .. } => true,
+        _ => false,
+    }
+}
+
+fn answered_no(words: &str) -> bool {
+    let status = words.split_once("non-2xx status code: ").map(|(_, rest)| rest);
+    status.is_some_and(|status| {
+        status.starts_with('4') && !status.starts_with("408") && !status.starts_with("429")
+    })
+}
+
+/// Lets a request to the store through, and hears whether the store answered; or says why there
+/// is no use in asking now.
+pub type Guard = dyn Fn() -> Result<Box<dyn FnOnce(bool)>, String> + Send + Sync;
+
 /// A snapshot as the store lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
@@ -86,33 +134,15 @@ pub struct Listed {
     pub bytes: u64,
 }
 
-/// Drives the store's futures for callers that block. Ends without waiting, so that the last store
-/// may be dropped anywhere, inside another runtime too.
-struct Driver(Option<tokio::runtime::Runtime>);
-
-impl Driver {
-    fn block_on<F: Future>(&self, future: F) -> F::Output {
-        match &self.0 {
-            Some(runtime) => runtime.block_on(future),
-            // Only while it is being dropped, and then nobody has it.
-            None => futures::executor::block_on(future),
-        }
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
 /// Where snapshots are kept.
 #[derive(Clone)]
 pub struct SnapshotStore {
     store: Arc<dyn ObjectStore>,
-    runtime: Arc<Driver>,
+    url: Arc<str>,
+    driver: Arc<Driver>,
+    guard: Option<Arc<Guard>>,
+    /// Large objects are read and written with many requests.
+    in_parts: bool,
     kept: usize,
 }
 
@@ -140,8 +170,54 @@ impl SnapshotStore {
     /// # Errors
     /// When no runtime can be made.
     pub fn new(store: Arc<dyn ObjectStore>) -> Result<Self, SnapshotError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { store, runtime: Arc::new(Driver(Some(runtime))), kept: KEPT })
+        Ok(Self::with(store, Driver::on_callers_thread()?))
+    }
+
+    fn with(store: Arc<dyn ObjectStore>, driver: Driver) -> Self {
+        let url = Arc::from(store.to_string());
+        Self { store, url, driver: Arc::new(driver), guard: None, in_parts: false, kept: KEPT }
+    }
+
+    /// Asks the guard before every request.
+    #[must_use]
+    pub fn guarded(self, guard: Arc<Guard>) -> Self {
+        Self { guard: Some(guard), ..self }
+    }
+
+    /// Looks whether the store answers and may be read: for the start, where a wrong address or key
+    /// has to be found ([`SnapshotError::is_outage`] is none of these).
+    ///
+    /// # Errors
+    /// When it does not, or may not.
+    pub fn check(&self) -> Result<(), SnapshotError> {
+        let Err(error) = self.run(self.store.list_with_delimiter(None)) else { return Ok(()) };
+        if error.is_outage() {
+            return Err(error);
+        }
+        let words = error.to_string();
+        let reason = if words.contains("NoSuchBucket") {
+            "there is no such bucket: make it, or correct snapshots.url".to_owned()
+        } else if words.contains("status code: 401") || words.contains("status code: 403") {
+            "the keys are not accepted there: correct snapshots.access_key_id and its secret, and \
+             let them list, read, write and delete under the prefix"
+                .to_owned()
+        } else {
+            words
+        };
+        Err(SnapshotError::Location { url: self.url.to_string(), reason })
+    }
+
+    fn run<T>(
+        &self,
+        work: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<T, SnapshotError> {
+        let tell = self.guard.as_ref().map(|guard| guard()).transpose();
+        let tell = tell.map_err(SnapshotError::Away)?;
+        let result = self.driver.block_on(work);
+        if let Some(tell) = tell {
+            tell(!result.as_ref().is_err_and(is_outage));
+        }
+        Ok(result?)
     }
 
     /// Keeps so many snapshots per partition, and at least one.
@@ -160,16 +236,67 @@ impl SnapshotStore {
         let file = encode(description, state)?;
         let folder = folder_of(description);
         let path = Path::from(format!("{folder}/{:020}.snapshot", description.fact_offset));
-        self.runtime.block_on(self.store.put(&path, PutPayload::from(file)))?;
+        if self.in_parts && file.len() > PART_BYTES {
+            self.put_in_parts(&path, &file)?;
+        } else {
+            self.run(self.store.put(&path, PutPayload::from(file)))?;
+        }
         if let Err(error) = self.prune(&Path::from(folder)) {
             tracing::warn!(%error, "old snapshots stay: {error}");
         }
         Ok(path.to_string())
     }
 
+    /// Nothing is there before the last part is.
+    fn put_in_parts(&self, path: &Path, file: &Bytes) -> Result<(), SnapshotError> {
+        let mut upload = self.run(self.store.put_multipart(path))?;
+        let written = self.write_parts(&mut *upload, file);
+        if written.is_err()
+            && let Err(error) = self.run(upload.abort())
+        {
+            tracing::warn!(%error, "parts of {path} stay until the bucket's rules remove them: {error}");
+        }
+        written
+    }
+
+    fn write_parts(
+        &self,
+        upload: &mut dyn MultipartUpload,
+        file: &Bytes,
+    ) -> Result<(), SnapshotError> {
+        for start in (0..file.len()).step_by(PART_BYTES) {
+            let part = file.slice(start..file.len().min(start + PART_BYTES));
+            self.run(upload.put_part(PutPayload::from(part)))?;
+        }
+        self.run(upload.complete()).map(drop)
+    }
+
+    fn get_in_parts(&self, path: &Path) -> Result<Bytes, SnapshotError> {
+        let part = PART_BYTES as u64;
+        let options = GetOptions { range: Some(GetRange::Bounded(0..part)), ..Default::default() };
+        let (size, first) = self.run(async {
+            let first = self.store.get_opts(path, options).await?;
+            Ok((first.meta.size, first.bytes().await?))
+        })?;
+        if first.len() as u64 == size {
+            return Ok(first);
+        }
+        let mut file = BytesMut::from(first);
+        while (file.len() as u64) < size {
+            let start = file.len() as u64;
+            let range = start..size.min(start + part);
+            let next = self.run(self.store.get_range(path, range))?;
+            file.extend_from_slice(&next);
+            if next.is_empty() {
+                break;
+            }
+        }
+        Ok(file.freeze())
+    }
+
     fn prune(&self, folder: &Path) -> Result<(), SnapshotError> {
         for old in self.list_in(folder)?.iter().skip(self.kept) {
-            self.runtime.block_on(self.store.delete(&path_of(&old.name)?))?;
+            self.run(self.store.delete(&path_of(&old.name)?))?;
         }
         Ok(())
     }
@@ -183,7 +310,7 @@ impl SnapshotStore {
     }
 
     fn list_in(&self, prefix: &Path) -> Result<Vec<Listed>, SnapshotError> {
-        let objects: Vec<_> = self.runtime.block_on(self.store.list(Some(prefix)).try_collect())?;
+        let objects: Vec<_> = self.run(self.store.list(Some(prefix)).try_collect())?;
         let mut listed: Vec<_> = objects
             .into_iter()
             .filter_map(|object| {
@@ -203,7 +330,10 @@ impl SnapshotStore {
     /// When it cannot be read or is damaged.
     pub fn get(&self, name: &str) -> Result<(Description, Vec<u8>), SnapshotError> {
         let path = path_of(name)?;
-        let file = self.runtime.block_on(async { self.store.get(&path).await?.bytes().await })?;
+        let file = match self.in_parts {
+            true => self.get_in_parts(&path)?,
+            false => self.run(async { self.store.get(&path).await?.bytes().await })?,
+        };
         decode(name, &file)
     }
 }
@@ -220,54 +350,11 @@ fn folder_of(description: &Description) -> String {
     format!("{topology}/{partition:05}/{facts}-fold-{fold_version}")
 }
 
-fn encode(description: &Description, state: &[u8]) -> Result<Bytes, SnapshotError> {
-    let description = serde_json::to_vec(description).map_err(std::io::Error::from)?;
-    let mut file = Vec::with_capacity(state.len() / 2 + description.len() + 64);
-    file.extend_from_slice(MAGIC);
-    file.extend_from_slice(&(description.len() as u32).to_le_bytes());
-    file.extend_from_slice(&description);
-    file.extend_from_slice(&zstd::bulk::compress(state, ZSTD_LEVEL)?);
-    let checksum = *blake3::hash(&file).as_bytes();
-    file.extend_from_slice(&checksum);
-    Ok(Bytes::from(file))
-}
-
-fn decode(name: &str, file: &[u8]) -> Result<(Description, Vec<u8>), SnapshotError> {
-    let damaged = |reason| SnapshotError::Damaged { name: name.to_owned(), reason };
-    let (body, checksum) =
-        file.split_last_chunk::<CHECKSUM_BYTES>().ok_or_else(|| damaged("it is too short"))?;
-    if blake3::hash(body).as_bytes() != checksum {
-        return Err(damaged("its checksum does not fit"));
-    }
-    let rest = body
-        .strip_prefix(MAGIC)
-        .ok_or_else(|| damaged("it is no snapshot, or one of another format"))?;
-    let (length, rest) =
-        rest.split_first_chunk::<4>().ok_or_else(|| damaged("it ends in its head"))?;
-    let (description, state) = rest
-        .split_at_checked(u32::from_le_bytes(*length) as usize)
-        .ok_or_else(|| damaged("it ends in its description"))?;
-    let description: Description = serde_json::from_slice(description)
-        .map_err(|_| damaged("its description cannot be read"))?;
-    let length = usize::try_from(description.state_bytes)
-        .ok()
-        .filter(|length| *length <= STATE_BYTES_MAX)
-        .ok_or_else(|| damaged("it claims an impossible length"))?;
-    // Before memory for it is asked for.
-    let told = zstd::zstd_safe::get_frame_content_size(state).ok().flatten();
-    if told != Some(description.state_bytes) {
-        return Err(damaged("its state has another length than its description says"));
-    }
-    let state = zstd::bulk::decompress(state, length)
-        .map_err(|_| damaged("its state cannot be decompressed"))?;
-    Ok((description, state))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn description(fact_offset: u64) -> Description {
+    pub(super) fn description(fact_offset: u64) -> Description {
         Description {
             topology: "registration".into(),
             fold_version: 1,
@@ -314,17 +401,5 @@ mod tests {
         let store = SnapshotStore::memory().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async move { drop(store) });
-    }
-
-    #[test]
-    fn any_flipped_or_missing_byte_is_found() {
-        let file = encode(&description(1), b"state").unwrap();
-        for index in 0..file.len() {
-            let mut damaged = file.to_vec();
-            damaged[index] ^= 1;
-            assert!(decode("x", &damaged).is_err(), "byte {index} flipped");
-            assert!(decode("x", &file[..index]).is_err(), "cut at {index}");
-        }
-        assert!(decode("x", &file).is_ok());
     }
 }
