@@ -11,6 +11,9 @@ use cityevents_kit::{Config, config::units};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::commands::bench::chaos::ChaosOptions;
+use crate::commands::bench::options::{BenchServers, BenchTarget};
+use crate::instance::roles::ProcessRole;
 use crate::output::Format;
 
 /// Exit status when what was asked for is not so.
@@ -47,6 +50,9 @@ pub enum Command {
     /// Run the whole product in one process, on this machine's disk
     #[command(after_help = "Example:\n  cityevents dev --data ./city --listen 127.0.0.1:8080")]
     Dev(Dev),
+    /// Run some roles of a cluster in this process, on Kafka and ScyllaDB
+    #[command(after_help = "Example:\n  cityevents run --role ingest,api --config city.toml")]
+    Run(Run),
     /// Watch a drop: many people go for few places, and an audit proves that it was fair
     #[command(after_help = "Example:\n  cityevents demo --people 100000 --capacity 1000")]
     Demo(Demo),
@@ -56,6 +62,9 @@ pub enum Command {
     /// Tell every command and fact that led to the present state of an event
     #[command(after_help = "Example:\n  cityevents explain --event 0b54…-8e7a --user 6fa4…-91c2")]
     Explain(Explain),
+    /// How far every group is behind, in records and in seconds
+    #[command(after_help = "Example:\n  cityevents lag --config city.toml")]
+    Lag(Place),
     /// Sign access tokens with the instance's keys
     #[command(after_help = "Example:\n  cityevents token --count 1000 --ttl 1h > tokens.txt")]
     Token(Token),
@@ -70,6 +79,9 @@ pub enum Command {
     /// The topics, against the catalogue
     #[command(after_help = "Example:\n  cityevents topics check")]
     Topics(Topics),
+    /// The tables of a cluster, in ScyllaDB or Cassandra
+    #[command(after_help = "Example:\n  cityevents views migrate --config city.toml")]
+    Views(Views),
     /// Snapshots of the partitions' state
     #[command(after_help = "Example:\n  cityevents snapshot take")]
     Snapshot(Snapshot),
@@ -105,11 +117,23 @@ pub struct Place {
 }
 
 impl Place {
-    /// The configuration, with options of the command line over it.
+    /// The configuration, with options of the command line over it. Who names a folder means that
+    /// folder, whatever cluster the environment names.
     ///
     /// # Errors
     /// [`Usage`] with every problem at once.
     pub fn load(&self, mut overrides: Vec<(String, String)>) -> anyhow::Result<Loaded> {
+        if self.data.is_some() {
+            overrides.push(("kafka.brokers".into(), String::new()));
+        }
+        self.load_for_cluster(overrides)
+    }
+
+    /// As [`Place::load`]; the folder has keys only.
+    ///
+    /// # Errors
+    /// As [`Place::load`].
+    pub fn load_for_cluster(&self, mut overrides: Vec<(String, String)>) -> anyhow::Result<Loaded> {
         if let Some(dir) = &self.data {
             overrides.push(("data.dir".into(), dir.display().to_string()));
         }
@@ -124,15 +148,46 @@ pub struct Dev {
     /// Where the instance is.
     #[command(flatten)]
     pub place: Place,
+    /// Where it listens.
+    #[command(flatten)]
+    pub listen: Listen,
+    /// Fill an empty instance with events to look at
+    #[arg(long)]
+    pub sample_data: bool,
+}
+
+/// Where a process listens.
+#[derive(Debug, Args)]
+pub struct Listen {
     /// Address of the public listener [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
     /// Address of the operations listener [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDRESS")]
     pub ops_listen: Option<SocketAddr>,
-    /// Fill an empty instance with events to look at
-    #[arg(long)]
-    pub sample_data: bool,
+}
+
+impl Listen {
+    /// What was given, as settings.
+    pub fn overrides(&self) -> Vec<(String, String)> {
+        let given = [("http.listen", self.listen), ("ops.listen", self.ops_listen)];
+        let given = given.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        given.map(|(key, value)| (key.to_owned(), value.to_string())).collect()
+    }
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Where the cluster is.
+    #[command(flatten)]
+    pub place: Place,
+    /// What this process does, with commas between
+    #[arg(long = "role", value_name = "ROLE", value_enum, required = true, value_delimiter = ',')]
+    pub roles: Vec<ProcessRole>,
+    /// Where it listens.
+    #[command(flatten)]
+    pub listen: Listen,
 }
 
 /// `demo`.
@@ -278,6 +333,26 @@ pub enum TopicsAction {
     Check,
 }
 
+/// `views`.
+#[derive(Debug, Args)]
+pub struct Views {
+    /// Where the instance is.
+    #[command(flatten)]
+    pub place: Place,
+    /// What to do.
+    #[command(subcommand)]
+    pub action: ViewsAction,
+}
+
+/// What can be done with the tables.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum ViewsAction {
+    /// Make the keyspace and its tables, or bring them to the version of this program
+    Migrate,
+    /// Tell whether this program can use them; changes nothing
+    Check,
+}
+
 /// `snapshot`.
 #[derive(Debug, Args)]
 pub struct Snapshot {
@@ -402,8 +477,8 @@ pub struct Bench {
     /// Runs; the median is printed
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=25))]
     pub runs: u32,
-    /// Requests due each second, for `http` (0: as many as go)
-    #[arg(long, default_value_t = 5_000)]
+    /// Requests due each second, for `http` (0: as many as go) and the latencies of `kafka` and `chaos` [chaos: 2000]
+    #[arg(long, default_value_t = 5_000, default_value_if("scenario", "chaos", "2000"))]
     pub rate: u32,
     /// For `http`: create and publish events instead of joining
     #[arg(long)]
@@ -417,6 +492,15 @@ pub struct Bench {
     /// How to print
     #[arg(long, value_enum, default_value_t)]
     pub output: Format,
+    /// What `kafka` compares.
+    #[command(flatten)]
+    pub servers: BenchServers,
+    /// What `http` measures instead of an instance of its own.
+    #[command(flatten)]
+    pub target: BenchTarget,
+    /// Of `chaos`.
+    #[command(flatten)]
+    pub chaos: ChaosOptions,
 }
 
 /// What can be measured.
@@ -428,6 +512,8 @@ pub enum Scenario {
     Codec,
     /// A worker draining a backlog on the embedded log, against a null loop
     Pipeline,
+    /// The workers on Kafka, beside a null loop, Kafka transactions, PostgreSQL and Redis
+    Kafka,
     /// Joins over HTTP, open loop
     Http,
     /// Bulk upload
@@ -438,4 +524,6 @@ pub enum Scenario {
     Overload,
     /// Bytes a registration
     Memory,
+    /// Break things under load, on real servers, and prove that every promise was kept
+    Chaos,
 }

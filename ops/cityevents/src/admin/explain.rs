@@ -5,10 +5,11 @@ use std::time::Duration;
 use cityevents_domain::command::Command;
 use cityevents_domain::fact::{Change, Fact, Outcome};
 use cityevents_domain::ids::{EventId, UserId};
+use cityevents_processors::audit::{CommandReader, Found};
 use cityevents_runtime::follower::Follower;
 use cityevents_runtime::log::partitioner::partition_of;
-use cityevents_runtime::log::{Isolation, PollLimit, TopicPartition};
-use cityevents_schemas::message::{Closed, ClosedVerdict, decode_command, decode_link};
+use cityevents_runtime::log::{PollLimit, TopicPartition};
+use cityevents_schemas::message::{Closed, ClosedVerdict, decode_link};
 use cityevents_schemas::rfc3339::Rfc3339;
 use serde_json::{Value, json};
 
@@ -27,11 +28,19 @@ pub(super) fn explain(
     let count = context.log().describe(&source.facts)?.spec.partitions;
     let number = partition_of(event.to_string().as_bytes(), count);
     let facts = TopicPartition::new(source.facts.clone(), number);
-    let high = context.log().watermarks(&facts)?.high;
+    let marks = context.log().watermarks(&facts)?;
+    let high = marks.high;
+    anyhow::ensure!(
+        marks.low == 0,
+        "the facts of {facts} before offset {} are gone, and the chain cannot be followed from its \
+         middle; keep facts for ever: retention.ms=-1 on {}",
+        marks.low,
+        source.facts
+    );
     let metrics = source.metrics.follower("explain");
     let mut follower =
         Follower::open(&**context.log(), &facts, None, source.clock.clone(), metrics)?;
-    let mut kinds = Commands::open(context, number)?;
+    let mut commands = Commands::open(context, number)?;
     let mut steps = Vec::new();
     let mut links = Vec::new();
     while follower.offset() < high {
@@ -45,21 +54,22 @@ pub(super) fn explain(
                 let concerns = closed.event.as_ref() == Some(event)
                     && user.is_none_or(|user| closed.user.as_ref() == Some(user));
                 if concerns {
-                    let command = kinds.find(closed.offset)?;
+                    let command = commands.find(closed.offset)?;
                     steps.push(closed_step(closed, command.as_ref(), linked.record.offset));
                 }
             }
             let fact = link.fact.as_ref().filter(|fact| fact.event == *event);
             if let Some(fact) = fact.filter(|fact| user.is_none_or(|user| is_about(fact, user))) {
                 let offset = linked.cursor.offset.max(0) as u64;
-                let command = kinds.find(offset)?;
+                let command = commands.find(offset)?;
                 steps.push(fact_step(fact, command.as_ref(), offset, linked.record.offset, user));
             }
         }
         progress(follower.offset(), high);
     }
     anyhow::ensure!(!steps.is_empty(), "nothing in the log concerns event {event}");
-    Ok(json!({ "event": event.to_string(), "partition": number, "steps": steps }))
+    let notes = commands.notes();
+    Ok(json!({ "event": event.to_string(), "partition": number, "steps": steps, "notes": notes }))
 }
 
 fn closed_step(closed: &Closed, command: Option<&Command>, link: u64) -> Value {
@@ -149,42 +159,47 @@ fn outcome_text(outcome: &Outcome) -> String {
     }
 }
 
-/// Reads commands beside the facts, as far as they are kept. Asked in rising order.
-struct Commands {
-    reader: Box<dyn cityevents_runtime::log::Reader>,
-    low: u64,
-    high: u64,
-    batch: std::collections::VecDeque<cityevents_runtime::log::Record>,
+/// The commands beside the facts, as far as they can be had.
+struct Commands<'a> {
+    context: &'a Context,
+    reader: CommandReader,
+    expired: u64,
+    away: u64,
 }
 
-impl Commands {
-    fn open(context: &Context, number: u32) -> anyhow::Result<Self> {
+impl<'a> Commands<'a> {
+    fn open(context: &'a Context, number: u32) -> anyhow::Result<Self> {
         let partition = TopicPartition::new(context.source.commands.clone(), number);
-        let marks = context.log().watermarks(&partition)?;
-        let reader = context.log().reader(&partition, marks.low, Isolation::Uncommitted)?;
-        Ok(Self { reader, low: marks.low, high: marks.high, batch: Default::default() })
+        let reader = CommandReader::open(&**context.log(), &partition)?;
+        Ok(Self { context, reader, expired: 0, away: 0 })
     }
 
     fn find(&mut self, offset: u64) -> anyhow::Result<Option<Command>> {
-        if offset < self.low || offset >= self.high {
-            return Ok(None);
+        match self.reader.find(&**self.context.log(), offset)? {
+            Found::Command(command) => return Ok(Some(command)),
+            Found::Expired => self.expired += 1,
+            Found::Away(_) => self.away += 1,
+            Found::Undecodable | Found::Nothing => {}
         }
-        loop {
-            while let Some(record) = self.batch.pop_front() {
-                if record.offset == offset {
-                    let value = record.value.as_deref().unwrap_or_default();
-                    return Ok(decode_command(value).ok());
-                }
-            }
-            let mut batch = Vec::new();
-            if self.reader.position() < offset {
-                self.reader.seek(offset);
-            }
-            self.reader.poll(READ, READ_WAIT, &mut batch)?;
-            if batch.is_empty() {
-                return Ok(None);
-            }
-            self.batch.extend(batch);
+        Ok(None)
+    }
+
+    /// What is missing in the answer.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.expired > 0 {
+            notes.push(format!(
+                "{} of the commands are not kept any more, so what they asked for is not told; what \
+                 became of them is in the facts",
+                self.expired
+            ));
         }
+        if self.away > 0 {
+            notes.push(format!(
+                "{} of the commands cannot be read while the schema registry is away",
+                self.away
+            ));
+        }
+        notes
     }
 }

@@ -4,6 +4,7 @@
 mod audit;
 mod dead_letters;
 mod explain;
+mod lag;
 mod remote;
 mod snapshots;
 mod topics;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::cli::DlqFilter;
+use crate::instance::Schemas;
 
 pub use self::remote::{ask, ask_running, routes};
 
@@ -34,6 +36,8 @@ pub enum Question {
         /// Only what concerns this person.
         user: Option<String>,
     },
+    /// How far every group is behind.
+    Lag,
     /// All topics.
     Topics,
     /// Makes missing topics.
@@ -78,6 +82,17 @@ pub enum Question {
     },
 }
 
+impl Question {
+    /// What its answer needs of the schema registry.
+    pub const fn schemas(&self) -> Schemas {
+        match self {
+            Self::Topics | Self::CheckTopics | Self::Snapshots => Schemas::Unused,
+            Self::CreateTopics => Schemas::Registered,
+            _ => Schemas::Expected,
+        }
+    }
+}
+
 /// What answers need.
 #[derive(Clone)]
 pub struct Context {
@@ -93,6 +108,11 @@ impl Context {
     /// The log.
     pub fn log(&self) -> &Arc<dyn Log> {
         &self.source.log
+    }
+
+    /// The group of a topology.
+    pub fn group(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
     }
 
     /// A partition of a topic of the catalogue.
@@ -120,6 +140,7 @@ pub fn execute(
             let user: Option<UserId> = user.as_deref().map(str::parse).transpose()?;
             explain::explain(context, &event, user.as_ref(), progress)
         }
+        Question::Lag => lag::lag(context, progress),
         Question::Topics => topics::list(context),
         Question::CreateTopics => topics::create(context),
         Question::CheckTopics => topics::check(context),

@@ -43,6 +43,9 @@ async fn answer(
 /// # Errors
 /// As [`execute`], and when there is no instance.
 pub fn ask(config: &Config, question: &Question) -> anyhow::Result<Value> {
+    if config.is_cluster() {
+        return ask_log(config, question);
+    }
     if let Some(running) = Running::find(&config.data.dir) {
         let spinner = output::spinner("asking the running instance");
         let answer = ask_running(running.ops, question);
@@ -55,7 +58,11 @@ pub fn ask(config: &Config, question: &Question) -> anyhow::Result<Value> {
             config.data.dir.display()
         );
     }
-    let context = instance::open_context(config)?;
+    ask_log(config, question)
+}
+
+fn ask_log(config: &Config, question: &Question) -> anyhow::Result<Value> {
+    let context = instance::open_context(config, question.schemas())?;
     let bar = output::progress(0, "reading");
     let answer = execute(question, &context, &mut |done, total| {
         bar.set_length(total);

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::admin::{self, Question};
 use crate::cli::{Demo, FAILURE, Place, Usage};
+use crate::instance::roles::ProcessRoles;
 use crate::instance::{self, Instance};
 use crate::load::client::Connection;
 use crate::load::crowd::{Ask, Person, Rush, Told, publish_event, rush};
@@ -66,10 +67,11 @@ struct Stage {
 impl Stage {
     async fn build(arguments: &Demo, config: &Config) -> anyhow::Result<Self> {
         let Some(url) = &arguments.url else {
-            let instance = instance::start(config).await?;
+            let instance = instance::start(config, &ProcessRoles::all()).await?;
             instance.wait_ready().await?;
             let signer = TokenSigner::new(KeyRing::open(&config.keys_dir())?, config);
-            let (http, ops) = (instance.http(), instance.ops());
+            let http = instance.http().context("an instance with all roles listens")?;
+            let ops = instance.ops();
             return Ok(Self { http, ops, signer, own: Some(instance) });
         };
         let keys = arguments.keys.as_deref();
@@ -80,7 +82,8 @@ impl Stage {
     }
 }
 
-fn address_of(url: &str) -> anyhow::Result<SocketAddr> {
+/// Where a URL points.
+pub(super) fn address_of(url: &str) -> anyhow::Result<SocketAddr> {
     use std::net::ToSocketAddrs as _;
     let wrong = || Usage(format!("{url} is not of the form http://host:port"));
     let place = url.strip_prefix("http://").ok_or_else(wrong)?.trim_end_matches('/');

@@ -4,43 +4,18 @@ use std::process::ExitCode;
 
 use cityevents_kit::telemetry::init_logging;
 
-use crate::cli::{Dev, FAILURE};
-use crate::instance;
-use crate::output;
+use super::serve::serve;
+use crate::cli::Dev;
+use crate::instance::roles::ProcessRoles;
 
 pub(super) fn run(arguments: Dev) -> anyhow::Result<ExitCode> {
-    let mut overrides = Vec::new();
-    let mut set = |key: &str, value: Option<std::net::SocketAddr>| {
-        overrides.extend(value.map(|value| (key.to_owned(), value.to_string())));
-    };
-    set("http.listen", arguments.listen);
-    set("ops.listen", arguments.ops_listen);
+    let mut overrides = arguments.listen.overrides();
+    // On this machine's disk, whatever cluster the environment names.
+    overrides.push(("kafka.brokers".to_owned(), String::new()));
     let config = arguments.place.load(overrides)?.config;
     init_logging(&config.telemetry)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let instance = instance::start(&config).await?;
-        let lifecycle = instance.lifecycle().clone();
-        tokio::select! {
-            ready = instance.wait_ready() => {
-                ready?;
-                if arguments.sample_data {
-                    crate::load::sample::fill(&config, instance.http()).await?;
-                }
-                output::line(&format!(
-                    "cityevents is ready at http://{} (operations at http://{})",
-                    instance.http(),
-                    instance.ops()
-                ));
-                let reason = lifecycle.wait_for_stop().await?;
-                tracing::info!("stopping: {reason}");
-            }
-            reason = lifecycle.wait_for_stop() => {
-                tracing::info!("stopping before everything was ready: {}", reason?);
-            }
-        }
-        let is_clean = instance.stop().await;
-        tracing::info!("stopped");
-        Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::from(FAILURE) })
+    serve(&config, &ProcessRoles::all(), async |instance| match instance.http() {
+        Some(http) if arguments.sample_data => crate::load::sample::fill(&config, http).await,
+        _ => Ok(()),
     })
 }

@@ -25,6 +25,8 @@ pub(super) fn run(arguments: &Explain) -> anyhow::Result<ExitCode> {
     let headings =
         ["command", "fact", "seq", "asked", "by", "verdict", "what", "active", "waiting"];
     output::table(&headings, steps.iter().map(row));
+    let notes = answer["notes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    notes.iter().filter_map(Value::as_str).for_each(output::line);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,7 +2,7 @@
 
 mod api_keys;
 mod audit;
-mod bench;
+pub mod bench;
 mod completions;
 mod config;
 mod demo;
@@ -10,9 +10,13 @@ mod dev;
 mod dlq;
 mod explain;
 mod keys;
+mod lag;
+mod run;
+mod serve;
 mod snapshot;
 mod token;
 mod topics;
+mod views;
 
 use std::process::ExitCode;
 
@@ -25,13 +29,16 @@ use crate::cli::{Cli, Command};
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Dev(arguments) => dev::run(arguments),
+        Command::Run(arguments) => run::run(&arguments),
         Command::Demo(arguments) => demo::run(arguments),
         Command::Audit(place) => audit::run(&place),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Lag(place) => lag::run(&place),
         Command::Token(arguments) => token::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),
         Command::ApiKeys(arguments) => api_keys::run(&arguments),
         Command::Topics(arguments) => topics::run(&arguments),
+        Command::Views(arguments) => views::run(&arguments),
         Command::Snapshot(arguments) => snapshot::run(&arguments),
         Command::Dlq(arguments) => dlq::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),

@@ -13,7 +13,16 @@ pub(super) fn run(arguments: &Topics) -> anyhow::Result<ExitCode> {
     match arguments.action {
         TopicsAction::List => {
             let answer = admin::ask(&config, &Question::Topics)?;
-            let fields = ["topic", "partitions", "records", "cleanup", "timestamps", "durable"];
+            let fields = [
+                "topic",
+                "partitions",
+                "records",
+                "cleanup",
+                "timestamps",
+                "durable",
+                "replication",
+                "min_insync",
+            ];
             print_rows(&answer, &fields, format)?;
         }
         TopicsAction::Create => {
@@ -22,12 +31,20 @@ pub(super) fn run(arguments: &Topics) -> anyhow::Result<ExitCode> {
         }
         TopicsAction::Check => {
             let answer = admin::ask(&config, &Question::CheckTopics)?;
-            let is_good = answer.as_array().is_some_and(Vec::is_empty);
+            let rows = answer.as_array().map(Vec::as_slice).unwrap_or_default();
+            let is_good = rows.is_empty();
             if is_good && format == Format::Table {
                 output::line("all topics are as the catalogue says");
                 return Ok(ExitCode::SUCCESS);
             }
-            print_rows(&answer, &["topic", "setting", "expected", "actual"], format)?;
+            let fields = ["topic", "setting", "expected", "actual", "harmless"];
+            print_rows(&answer, &fields, format)?;
+            if format == Format::Table {
+                for row in rows.iter().filter(|row| row["harmless"] != true) {
+                    let text = |field: &str| row[field].as_str().unwrap_or_default();
+                    output::line(&format!("{}: {}", text("topic"), text("fix")));
+                }
+            }
             if !is_good {
                 return Ok(ExitCode::from(FAILURE));
             }

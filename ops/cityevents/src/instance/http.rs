@@ -10,13 +10,14 @@ use axum::routing::get;
 use axum::{Json, Router};
 use cityevents_api::lines::{Lines, LinesMetrics, LinesOptions};
 use cityevents_api::{ApiMetrics, ProjectionProgress, Reads, ReadsParts};
+use cityevents_domain::ids::{CommandId, UserId};
 use cityevents_ingest::{
     ClientOptions, CommandClient, IngestMetrics, IngestState, Reasons, WriteOptions,
 };
 use cityevents_kit::http::{CallClass, Edge, EdgeParts, RoutePolicy, ServeOptions, serve};
 use cityevents_kit::keys::{self, ApiKeys, KeyRing, TokenVerifier};
 use cityevents_kit::ops_listener::{ops_router, public_health_router};
-use cityevents_kit::seal::{CursorSealer, InstanceSecret};
+use cityevents_kit::seal::{CursorSealer, InstanceSecret, Receipts};
 use cityevents_kit::telemetry::{HttpMetrics, MetricsRegistry};
 use cityevents_kit::{Component, Config, Lifecycle, Stage};
 use cityevents_processors::projection;
@@ -25,6 +26,7 @@ use cityevents_views::Views;
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use super::roles::{ProcessRole, ProcessRoles};
 use crate::admin;
 
 /// How often the probes look at the lines.
@@ -35,21 +37,21 @@ const STOP_BUDGET: Duration = Duration::from_secs(2);
 /// What the listeners are made of.
 pub(super) struct Parts<'a> {
     pub(super) config: &'a Config,
+    pub(super) roles: &'a ProcessRoles,
     pub(super) lifecycle: &'a Lifecycle,
     pub(super) metrics: &'a MetricsRegistry,
     pub(super) context: &'a admin::Context,
-    pub(super) views: &'a Views,
-    pub(super) progress: &'a Arc<ProjectionProgress>,
+    /// Name of this process.
+    pub(super) member: &'a str,
 }
 
-/// Where they listen.
-pub(super) struct Listeners {
-    pub(super) http: SocketAddr,
-    pub(super) ops: SocketAddr,
-}
-
-pub(super) async fn start(parts: Parts<'_>) -> anyhow::Result<Listeners> {
-    let Parts { config, lifecycle, metrics, context, .. } = parts;
+/// The public listener.
+pub(super) async fn start(
+    parts: &Parts<'_>,
+    views: &Views,
+    progress: &Arc<ProjectionProgress>,
+) -> anyhow::Result<SocketAddr> {
+    let Parts { config, roles, lifecycle, metrics, .. } = parts;
     let ring = KeyRing::open(&config.keys_dir())?;
     let api_keys = ApiKeys::open(&config.keys_dir())?;
     let secret = InstanceSecret::open(config)?;
@@ -58,37 +60,50 @@ pub(super) async fn start(parts: Parts<'_>) -> anyhow::Result<Listeners> {
         followed,
         vec![Arc::new(ring.clone()), Arc::new(api_keys.clone()), Arc::new(secret.clone())],
     )?;
-    let client = start_client(&parts)?;
-    let reads = reads(&parts, CursorSealer::new(secret), &client)?;
-    let options = WriteOptions {
-        wait: config.ingest.wait,
-        wait_max: config.ingest.wait_max,
-        line_bytes_max: usize::try_from(config.ingest.line_max)?,
-    };
-    let reasons = Reasons::new(parts.views.person_keys.clone());
-    let writes = IngestState::new(client, reasons, api_keys, options, lifecycle.draining());
+    let health = public_health_router((*lifecycle).clone());
+    let mut routes = health.merge(jwks(ring.clone()));
+    let cursors = CursorSealer::new(secret);
+    let mut client = None;
+    if roles.has(ProcessRole::Ingest) {
+        let started = start_client(parts)?;
+        let options = WriteOptions {
+            wait: config.ingest.wait,
+            wait_max: config.ingest.wait_max,
+            line_bytes_max: usize::try_from(config.ingest.line_max)?,
+        };
+        let reasons = Reasons::new(views.person_keys.clone());
+        let draining = lifecycle.draining();
+        let receipts = Receipts::new(cursors.clone());
+        let client_of_writes = started.clone();
+        let writes =
+            IngestState::new(client_of_writes, reasons, api_keys, options, draining, receipts);
+        routes = routes.merge(cityevents_ingest::router(writes));
+        client = Some(started);
+    }
+    if roles.has(ProcessRole::Api) {
+        let reads = reads(parts, views, progress, cursors, client)?;
+        routes = routes.merge(cityevents_api::router(reads));
+    }
     let http_metrics = HttpMetrics::new(metrics);
-    let edge = EdgeParts {
-        policy,
-        verifier: TokenVerifier::new(ring.clone(), config),
-        metrics: http_metrics.clone(),
-    };
-    let routes = cityevents_ingest::router(writes)
-        .merge(cityevents_api::router(reads))
-        .merge(public_health_router(lifecycle.clone()))
-        .merge(jwks(ring));
+    let verifier = TokenVerifier::new(ring, config);
+    let edge = EdgeParts { policy, verifier, metrics: http_metrics.clone() };
     let public = Edge::new(config, edge).around(routes);
-    let assignment = assignment(context.clone());
-    let operations = ops_router(lifecycle.clone(), metrics.clone(), assignment)
-        .merge(admin::routes(context.clone()));
-
-    let (http_listener, http) = bind(config.http.listen, "--listen").await?;
-    let (ops_listener, ops) = bind(config.ops.listen, "--ops-listen").await?;
+    let (listener, address) = bind(config.http.listen, "--listen").await?;
     let component = lifecycle.register("http", Stage::Http, config.ops.shutdown_budget);
-    tokio::spawn(serve(http_listener, public, ServeOptions::of(config, http_metrics), component));
+    tokio::spawn(serve(listener, public, ServeOptions::of(config, http_metrics), component));
+    Ok(address)
+}
+
+/// The operations listener.
+pub(super) async fn start_operations(parts: &Parts<'_>) -> anyhow::Result<SocketAddr> {
+    let Parts { config, lifecycle, context, .. } = parts;
+    let assignment = assignment((*context).clone());
+    let operations = ops_router((*lifecycle).clone(), parts.metrics.clone(), assignment)
+        .merge(admin::routes((*context).clone()));
+    let (listener, address) = bind(config.ops.listen, "--ops-listen").await?;
     let component = lifecycle.register("operations", Stage::Log, STOP_BUDGET);
-    tokio::spawn(serve(ops_listener, operations, ServeOptions::of_ops(config), component));
-    Ok(Listeners { http, ops })
+    tokio::spawn(serve(listener, operations, ServeOptions::of_ops(config), component));
+    Ok(address)
 }
 
 async fn bind(address: SocketAddr, option: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
@@ -103,7 +118,7 @@ fn start_client(parts: &Parts<'_>) -> anyhow::Result<CommandClient> {
     let ingest = &parts.config.ingest;
     let options = ClientOptions {
         prefix: parts.context.prefix.clone(),
-        instance: "local".to_owned(),
+        instance: parts.member.to_owned(),
         queue_delay_target: ingest.queue_delay_target,
         in_flight_bytes_max: usize::try_from(ingest.in_flight_max)?,
     };
@@ -124,8 +139,10 @@ fn start_client(parts: &Parts<'_>) -> anyhow::Result<CommandClient> {
 
 fn reads(
     parts: &Parts<'_>,
+    views: &Views,
+    progress: &Arc<ProjectionProgress>,
     cursors: CursorSealer,
-    client: &CommandClient,
+    client: Option<CommandClient>,
 ) -> anyhow::Result<Reads> {
     let source = &parts.context.source;
     let options =
@@ -135,16 +152,18 @@ fn reads(
     let lines = Arc::new(lines);
     let component = parts.lifecycle.register("lines", Stage::Background, STOP_BUDGET);
     tokio::spawn(watch_lines(component, lines.clone()));
-    let client = client.clone();
+    let is_pending = move |command: &CommandId, user: &UserId| {
+        client.as_ref().is_some_and(|client| client.is_pending(command, user))
+    };
     Ok(Reads::new(ReadsParts {
-        views: parts.views.clone(),
+        views: views.clone(),
         lines,
-        progress: parts.progress.clone(),
+        progress: progress.clone(),
         projection: projection::NAME.to_owned(),
         cursors,
         clock: source.clock.clone(),
         consistency_wait: parts.config.views.consistency_wait,
-        is_pending: Arc::new(move |command, user| client.is_pending(command, user)),
+        is_pending: Arc::new(is_pending),
         metrics: parts.metrics.register(ApiMetrics::new),
     }))
 }

@@ -4,8 +4,11 @@
 //! takes them apart in stages, listeners first and the log last.
 
 mod http;
+mod registry;
+pub mod roles;
 mod running;
 pub mod snapshots;
+mod stores;
 pub mod topics;
 mod workers;
 
@@ -16,40 +19,31 @@ use std::time::Duration;
 use anyhow::Context as _;
 use cityevents_api::ProjectionProgress;
 use cityevents_kit::telemetry::MetricsRegistry;
-use cityevents_kit::{Config, Lifecycle, Stage};
-use cityevents_processors::registration;
-use cityevents_runtime::log::Log;
-use cityevents_runtime::log::clock::SystemClock;
-use cityevents_runtime::log::local::{LocalLog, LocalOptions};
-use cityevents_runtime::metrics::RuntimeMetrics;
-use cityevents_runtime::snapshot::SnapshotStore;
-use cityevents_runtime::standby::Source;
-use cityevents_schemas::topic;
-use cityevents_views::Views;
+use cityevents_kit::{Config, Lifecycle};
 
+use self::roles::{ProcessRole, ProcessRoles};
 pub use self::running::Running;
-use crate::admin;
-
-/// Time for the log and the tables to write what is left.
-const CLOSE_BUDGET: Duration = Duration::from_secs(3);
+use self::stores::Stores;
+pub use self::stores::{Schemas, kafka_options, open_context, scylla_options};
+use self::workers::Workers;
 
 /// A running instance.
 pub struct Instance {
     lifecycle: Lifecycle,
-    http: SocketAddr,
+    http: Option<SocketAddr>,
     ops: SocketAddr,
     shutdown_budget: Duration,
-    _running: Running,
+    _running: Option<Running>,
 }
 
-/// Starts an instance on the data folder of a configuration. Returns when its listeners are open,
-/// which is before it is ready.
+/// Starts an instance with some roles: on the data folder of a configuration, or on the cluster
+/// that it names. Returns when its listeners are open, which is before it is ready.
 ///
 /// # Errors
 /// When a part cannot be started, with what to do.
-pub async fn start(config: &Config) -> anyhow::Result<Instance> {
+pub async fn start(config: &Config, roles: &ProcessRoles) -> anyhow::Result<Instance> {
     let lifecycle = Lifecycle::new();
-    let started = start_parts(config, &lifecycle).await;
+    let started = start_parts(config, roles, &lifecycle).await;
     if started.is_err() {
         // Parts that run already would keep the process from ending.
         lifecycle.drain(config.ops.shutdown_budget).await;
@@ -57,47 +51,76 @@ pub async fn start(config: &Config) -> anyhow::Result<Instance> {
     started
 }
 
-async fn start_parts(config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<Instance> {
+async fn start_parts(
+    config: &Config,
+    roles: &ProcessRoles,
+    lifecycle: &Lifecycle,
+) -> anyhow::Result<Instance> {
     let data = &config.data.dir;
     std::fs::create_dir_all(data)
         .with_context(|| format!("the data folder {} cannot be made", data.display()))?;
     let metrics = MetricsRegistry::new(env!("CARGO_PKG_VERSION"), "");
-    let runtime_metrics = metrics.register(RuntimeMetrics::new);
-    let context = open_with(config, runtime_metrics)?;
+    let member = member_name(config);
+    let stores = Stores::open(config, &member, &metrics, lifecycle)?;
+    let context = stores.context();
     let log = context.log().clone();
-    topics::create_missing(&*log, &config.log.prefix, config.log.partitions)?;
-    topics::check(&*log, &config.log.prefix, config.log.partitions)?;
-    let cache_bytes = config.views.cache;
-    let options = cityevents_views::embedded::Options { cache_bytes, ..Default::default() };
-    let views = Views::embedded(&data.join("views"), options)?;
-    let storage = lifecycle.register("storage", Stage::Log, CLOSE_BUDGET);
+    if !config.is_cluster() {
+        topics::create_missing(&*log, &config.log.prefix, config.log.partitions)?;
+    }
+    tokio::task::block_in_place(|| {
+        topics::check(&*log, &config.log.prefix, config.log.partitions)
+    })?;
     let progress = Arc::new(ProjectionProgress::new(config.log.partitions));
-    workers::start(config, lifecycle, &context, &views, &progress)?;
-    let parts = http::Parts {
-        config,
-        lifecycle,
-        metrics: &metrics,
-        context: &context,
-        views: &views,
-        progress: &progress,
-    };
-    let listeners = http::start(parts).await?;
-    storage.ready();
-    tokio::spawn(close_storage(storage, views));
+    let workers = Workers { config, lifecycle, context, member: &member };
+    let parts =
+        http::Parts { config, roles, lifecycle, metrics: &metrics, context, member: &member };
+    if roles.has(ProcessRole::Registration) {
+        tokio::task::block_in_place(|| workers.registration())?;
+    }
+    if roles.has(ProcessRole::Publisher) {
+        tokio::task::block_in_place(|| workers.publisher())?;
+    }
+    let mut http = None;
+    if roles.need_views() {
+        let views = stores.views(config, &metrics, lifecycle).await?;
+        if roles.has(ProcessRole::Projection) {
+            tokio::task::block_in_place(|| workers.projection(&views, &progress))?;
+        }
+        if roles.serve_http() {
+            http = Some(http::start(&parts, &views, &progress).await?);
+        }
+    }
+    let ops = http::start_operations(&parts).await?;
     lifecycle.all_registered();
-    let running = Running::announce(data, listeners.http, listeners.ops)?;
+    let running = match http {
+        Some(http) if !config.is_cluster() => Some(Running::announce(data, http, ops)?),
+        _ => None,
+    };
     Ok(Instance {
         lifecycle: lifecycle.clone(),
-        http: listeners.http,
-        ops: listeners.ops,
+        http,
+        ops,
         shutdown_budget: config.ops.shutdown_budget,
         _running: running,
     })
 }
 
+/// The name of this process among the others of its groups. Unchanged over a restart, and another
+/// one for every process of a machine, since no two of them listen on the same port.
+fn member_name(config: &Config) -> String {
+    if let Some(name) = &config.instance.name {
+        return name.clone();
+    }
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    match config.ops.listen.port() {
+        0 => format!("{machine}-{}", std::process::id()),
+        port => format!("{machine}-{port}"),
+    }
+}
+
 impl Instance {
-    /// Address of the public listener.
-    pub const fn http(&self) -> SocketAddr {
+    /// Address of the public listener, if a role of it is called by people.
+    pub const fn http(&self) -> Option<SocketAddr> {
         self.http
     }
 
@@ -130,53 +153,4 @@ impl Instance {
         }
         report.is_clean()
     }
-}
-
-/// Opens log and snapshots of a data folder that no instance runs on, to ask about them.
-///
-/// # Errors
-/// When the folder cannot be opened.
-pub fn open_context(config: &Config) -> anyhow::Result<admin::Context> {
-    open_with(config, RuntimeMetrics::unregistered())
-}
-
-fn open_with(config: &Config, metrics: RuntimeMetrics) -> anyhow::Result<admin::Context> {
-    let data = &config.data.dir;
-    let local = &config.log.local;
-    let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
-    let options = LocalOptions {
-        disk_reserve_bytes: local.disk_reserve,
-        record_bytes_max: bytes(local.record_max),
-        retention_check: local.retention_check,
-        tombstone_retention: local.tombstone_retention,
-        tail_bytes_max: bytes(local.tail),
-        block_cache_bytes: local.cache,
-        in_flight_bytes_max: bytes(local.in_flight_max),
-        release_deadline: local.release_deadline,
-        ..LocalOptions::default()
-    };
-    let log: Arc<dyn Log> = LocalLog::open(data.join("log"), options)?;
-    let snapshots = SnapshotStore::folder(&data.join("snapshots"))?
-        .keeping(config.registration.snapshots_kept as usize);
-    let prefix = config.log.prefix.clone();
-    let source = Source {
-        topology: registration::NAME,
-        log,
-        commands: topic::EVENT_COMMANDS.full_name(&prefix).into(),
-        facts: topic::EVENT_FACTS.full_name(&prefix).into(),
-        snapshots: Some(snapshots),
-        clock: Arc::new(SystemClock),
-        metrics,
-    };
-    Ok(admin::Context { source, prefix, partitions: config.log.partitions })
-}
-
-/// The log closes when the last handle on it is dropped; the tables are made durable here, so that
-/// the next start has nothing to project again.
-async fn close_storage(storage: cityevents_kit::Component, views: Views) {
-    storage.shutdown().wait().await;
-    if let Err(error) = views.write.flush().await {
-        tracing::warn!(%error, "the tables were not flushed: {error}");
-    }
-    storage.finished();
 }

@@ -1,10 +1,14 @@
 //! The topics of an instance: names from the catalogue, made where they are missing, checked where
 //! they are not.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cityevents_runtime::log::{Cleanup, Log, LogError, LogErrorKind, TimestampKind, TopicSpec};
+use cityevents_runtime::log::{
+    Cleanup, Copies, Log, LogError, LogErrorKind, TimestampKind, TopicDescription, TopicSpec,
+};
 use cityevents_schemas::catalog::{self, Topic, catalog};
 
 /// A topic that is not as the catalogue says.
@@ -13,11 +17,35 @@ pub struct Difference {
     /// Its full name.
     pub topic: String,
     /// Which setting.
-    pub setting: &'static str,
+    pub setting: Setting,
     /// As the catalogue says.
     pub expected: String,
     /// As it is.
     pub actual: String,
+    /// Whether nothing goes wrong with it.
+    pub harmless: bool,
+    /// What to do.
+    pub fix: String,
+}
+
+/// What can be different.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Setting {
+    /// Whether it is there.
+    Exists,
+    /// How many it has.
+    Partitions,
+    /// What is thrown away, and when.
+    Cleanup,
+    /// Who stamps records.
+    Timestamps,
+    /// Whether acknowledged records survive the loss of brokers.
+    Durable,
+    /// Copies of every record.
+    Replication,
+    /// Copies that an acknowledgement waits for.
+    MinInsync,
 }
 
 /// How a topic of the catalogue is to be in this instance.
@@ -48,16 +76,32 @@ pub fn create_missing(
     prefix: &str,
     partitions: u32,
 ) -> Result<Vec<Arc<str>>, LogError> {
-    let present: Vec<_> = log.topics()?.into_iter().map(|topic| topic.spec.name).collect();
     let mut created = Vec::new();
     for topic in catalog().topics() {
         let spec = spec_of(topic, prefix, partitions);
-        if !present.contains(&spec.name) {
-            log.create_topic(&spec)?;
-            created.push(spec.name);
+        if find(log, &spec.name)?.is_some() {
+            continue;
+        }
+        match log.create_topic(&spec) {
+            Ok(_) => created.push(spec.name),
+            // Another process made it at the same moment.
+            Err(error) if error.kind() == LogErrorKind::TopicExists => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(created)
+}
+
+/// A topic as it is, if it is there.
+///
+/// # Errors
+/// When the log cannot be read.
+pub fn find(log: &dyn Log, name: &str) -> Result<Option<TopicDescription>, LogError> {
+    match log.describe_topic(name) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == LogErrorKind::UnknownTopic => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Compares the topics with the catalogue.
@@ -69,50 +113,221 @@ pub fn differences(
     prefix: &str,
     partitions: u32,
 ) -> Result<Vec<Difference>, LogError> {
-    let present = log.topics()?;
-    let mut differences = Vec::new();
+    let mut found = Vec::new();
+    let mut counts: BTreeMap<&str, BTreeSet<u32>> = BTreeMap::new();
     for topic in catalog().topics() {
+        let as_it_is = find(log, &topic.full_name(prefix))?.map(|found| found.spec);
+        if let Some(actual) = &as_it_is {
+            counts.entry(topic.group).or_default().insert(actual.partitions);
+        }
+        found.push((topic, as_it_is));
+    }
+    let mut differences = Vec::new();
+    for (topic, as_it_is) in found {
         let expected = spec_of(topic, prefix, partitions);
-        let name = expected.name.to_string();
-        let mut differs = |setting, expected: String, actual: String| {
-            if expected != actual {
-                let topic = name.clone();
-                differences.push(Difference { topic, setting, expected, actual });
-            }
-        };
-        let Some(found) = present.iter().find(|found| found.spec.name == expected.name) else {
-            differs("exists", "yes".into(), "no".into());
+        let Some(actual) = as_it_is else {
+            differences.push(Difference {
+                topic: expected.name.to_string(),
+                setting: Setting::Exists,
+                expected: "yes".to_owned(),
+                actual: "no".to_owned(),
+                harmless: false,
+                fix: "make it with `cityevents topics create`".to_owned(),
+            });
             continue;
         };
-        let actual = &found.spec;
-        let text = |value: &dyn std::fmt::Debug| format!("{value:?}");
-        differs("partitions", text(&expected.partitions), text(&actual.partitions));
-        differs("cleanup", text(&expected.cleanup), text(&actual.cleanup));
-        differs("timestamps", text(&expected.timestamps), text(&actual.timestamps));
-        differs("durable", text(&expected.durable), text(&actual.durable));
+        let copies = log.copies(&expected)?;
+        let is_alone = counts.get(topic.group).is_none_or(|counts| counts.len() == 1);
+        let fix = fix_of_partitions(topic, &actual, is_alone, copies.is_some());
+        compare(&expected, &actual, copies, fix, &mut differences);
     }
     Ok(differences)
 }
 
-/// Refuses to start on topics that do not fit together.
+/// Partitions can be added and never taken away, and adding some would send keys elsewhere.
+fn fix_of_partitions(
+    topic: &Topic,
+    actual: &TopicSpec,
+    others_agree: bool,
+    is_cluster: bool,
+) -> String {
+    if others_agree {
+        return format!("set log.partitions = {}", actual.partitions * topic.divisor);
+    }
+    let group = catalog().topics().iter().filter(|other| other.group == topic.group);
+    let names: Vec<_> = group.map(|other| other.name).collect();
+    let others = match is_cluster {
+        true => "another log.prefix, or delete these while there is nothing in them",
+        false => "an empty data folder",
+    };
+    format!(
+        "{} need one and the same number of partitions: begin with new topics ({others})",
+        names.join(", ")
+    )
+}
+
+fn compare(
+    expected: &TopicSpec,
+    actual: &TopicSpec,
+    copies: Option<(Copies, Copies)>,
+    fix_of_partitions: String,
+    differences: &mut Vec<Difference>,
+) {
+    let name = &*expected.name;
+    let mut differs = |setting, is_to_be: String, is: String, harmless, fix: String| {
+        if is_to_be != is {
+            let topic = name.to_owned();
+            let difference =
+                Difference { topic, setting, expected: is_to_be, actual: is, harmless, fix };
+            differences.push(difference);
+        }
+    };
+    // What Kafka lets somebody change later, and what nobody can change on one machine.
+    let alter = |settings: &str| match copies {
+        Some(_) => format!(
+            "kafka-configs --bootstrap-server BROKER --alter --entity-type topics --entity-name \
+             {name} --add-config {settings}"
+        ),
+        None => "begin with an empty data folder".to_owned(),
+    };
+    differs(
+        Setting::Partitions,
+        expected.partitions.to_string(),
+        actual.partitions.to_string(),
+        false,
+        fix_of_partitions,
+    );
+    differs(
+        Setting::Cleanup,
+        cleanup_text(expected.cleanup),
+        cleanup_text(actual.cleanup),
+        keeps_longer(actual.cleanup, expected.cleanup),
+        alter(&cleanup_config(expected.cleanup)),
+    );
+    differs(
+        Setting::Timestamps,
+        timestamps_text(expected.timestamps).to_owned(),
+        timestamps_text(actual.timestamps).to_owned(),
+        false,
+        alter(&format!("message.timestamp.type={}", timestamps_text(expected.timestamps))),
+    );
+    differs(
+        Setting::Durable,
+        expected.durable.to_string(),
+        actual.durable.to_string(),
+        false,
+        alter(&format!("unclean.leader.election.enable={}", !expected.durable)),
+    );
+    if let Some((is, is_to_be)) = copies {
+        differs(
+            Setting::Replication,
+            is_to_be.replication.to_string(),
+            is.replication.to_string(),
+            is.replication > is_to_be.replication,
+            format!(
+                "move its partitions to {} brokers with kafka-reassign-partitions, or set \
+                 kafka.replication",
+                is_to_be.replication
+            ),
+        );
+        differs(
+            Setting::MinInsync,
+            is_to_be.min_insync.to_string(),
+            is.min_insync.to_string(),
+            // More is safer, unless nobody could write.
+            (is_to_be.min_insync..=is.replication).contains(&is.min_insync),
+            alter(&format!("min.insync.replicas={}", is_to_be.min_insync)),
+        );
+    }
+}
+
+/// What is thrown away, in words.
+pub fn cleanup_text(cleanup: Cleanup) -> String {
+    match cleanup {
+        Cleanup::Compact => "compact".to_owned(),
+        Cleanup::Delete { retention: None } => "keep for ever".to_owned(),
+        Cleanup::Delete { retention: Some(age) } => format!("delete after {}", age_text(age)),
+    }
+}
+
+fn age_text(age: Duration) -> String {
+    const UNITS_MS: [(u128, &str); 4] =
+        [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")];
+    let age_ms = age.as_millis();
+    let unit = UNITS_MS.into_iter().find(|(unit_ms, _)| age_ms.is_multiple_of(*unit_ms));
+    let (unit_ms, unit) = unit.unwrap_or((1, "ms"));
+    format!("{} {unit}", age_ms / unit_ms)
+}
+
+fn cleanup_config(cleanup: Cleanup) -> String {
+    match cleanup {
+        Cleanup::Compact => "cleanup.policy=compact".to_owned(),
+        Cleanup::Delete { retention } => {
+            let age_ms =
+                retention.map_or_else(|| "-1".to_owned(), |age| age.as_millis().to_string());
+            format!("cleanup.policy=delete,retention.ms={age_ms}")
+        }
+    }
+}
+
+/// Who stamps records, in Kafka's word.
+pub const fn timestamps_text(timestamps: TimestampKind) -> &'static str {
+    match timestamps {
+        TimestampKind::LogAppend => "LogAppendTime",
+        TimestampKind::Create => "CreateTime",
+    }
+}
+
+/// Whether records are thrown away later than they have to be, which somebody wanted so.
+fn keeps_longer(actual: Cleanup, expected: Cleanup) -> bool {
+    match (actual, expected) {
+        (Cleanup::Delete { retention: None }, Cleanup::Delete { .. }) => true,
+        (
+            Cleanup::Delete { retention: Some(actual) },
+            Cleanup::Delete { retention: Some(expected) },
+        ) => actual > expected,
+        _ => false,
+    }
+}
+
+/// Refuses to start on topics that do not fit together. Records may be kept longer than the
+/// catalogue says, and in more copies.
 ///
 /// # Errors
 /// With everything that differs, and what to do.
 pub fn check(log: &dyn Log, prefix: &str, partitions: u32) -> Result<(), LogError> {
-    let differences = differences(log, prefix, partitions)?;
+    let mut differences = differences(log, prefix, partitions)?;
+    differences.retain(|one| !one.harmless);
     if differences.is_empty() {
         return Ok(());
     }
-    let lines: Vec<_> = differences
-        .iter()
-        .map(|one| {
-            format!("{}: {} is {}, not {}", one.topic, one.setting, one.actual, one.expected)
-        })
-        .collect();
+    let mut lines: Vec<_> = differences.iter().map(Difference::to_string).collect();
+    // The same mistake is often made with every topic: the way out is told once for each kind.
+    let mut told = BTreeSet::new();
+    for one in &differences {
+        if told.insert(one.setting) {
+            lines.push(format!("to mend {}: {}", one.topic, one.fix));
+        }
+    }
     let message = format!(
-        "the topics are not as the catalogue says: {}. Set log.partitions to what the topics \
-         have, or begin with an empty data folder",
+        "the topics are not as the catalogue says (`cityevents topics check` lists all): {}",
         lines.join("; ")
     );
     Err(LogError::new(LogErrorKind::Configuration, message))
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { topic, expected, actual, .. } = self;
+        let setting = match self.setting {
+            Setting::Exists => return write!(formatter, "{topic} is missing"),
+            Setting::Partitions => "partitions",
+            Setting::Cleanup => "cleanup",
+            Setting::Timestamps => "timestamps",
+            Setting::Durable => "durable",
+            Setting::Replication => "replication",
+            Setting::MinInsync => "min.insync.replicas",
+        };
+        write!(formatter, "{topic}: {setting} is {actual}, not {expected}")
+    }
 }

@@ -9,10 +9,11 @@ use cityevents_processors::projection::{self, Projection};
 use cityevents_processors::publisher::{self, Publisher};
 use cityevents_processors::registration::{self, Registration};
 use cityevents_runtime::consumer;
-use cityevents_runtime::host::{Host, HostOptions, MakeTask, PanicPolicy};
+use cityevents_runtime::host::{Host, HostOptions, MakeTask, PanicPolicy, Partitions};
 use cityevents_runtime::log::LogError;
-use cityevents_runtime::standby::Source;
+use cityevents_runtime::standby::{Source, StandbyPool};
 use cityevents_runtime::worker::{self, WorkerOptions};
+use cityevents_schemas::catalog::Topic;
 use cityevents_schemas::topic;
 use cityevents_views::Views;
 
@@ -23,111 +24,148 @@ use crate::admin::Context;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Time for workers to finish what is in flight.
 const STOP_BUDGET: Duration = Duration::from_secs(6);
-/// Name of the only member of each group: static, so that a restart gets the same partitions.
-const MEMBER: &str = "local";
 
-pub(super) fn start(
-    config: &Config,
-    lifecycle: &Lifecycle,
-    context: &Context,
-    views: &Views,
-    progress: &Arc<ProjectionProgress>,
-) -> Result<(), LogError> {
-    let full_name = |topic: &cityevents_schemas::catalog::Topic| topic.full_name(&context.prefix);
-    let mut options = WorkerOptions::new(
-        full_name(&topic::COMMAND_REPLIES),
-        full_name(&topic::EVENT_COMMANDS_DLQ),
-    );
-    options.burst.records = config.registration.burst_max as usize;
-    let make = worker::make_task(context.source.clone(), options, Registration::default);
-    let commands = context.source.commands.clone();
-    run(config, lifecycle, context, registration::NAME, commands, make)?;
-
-    let source = Source { topology: projection::NAME, ..context.source.clone() };
-    let (views, progress) = (views.clone(), Arc::clone(progress));
-    let on_progress: projection::OnProgress =
-        Arc::new(move |partition, offset| progress.advance(partition, offset));
-    let make = consumer::make_task(source, move |partition| {
-        Ok(Projection::new(views.clone(), partition, on_progress.clone()))
-    });
-    let facts = context.source.facts.clone();
-    run(config, lifecycle, context, projection::NAME, facts.clone(), make)?;
-
-    let source = Source { topology: publisher::NAME, ..context.source.clone() };
-    let sized = |topic: &cityevents_schemas::catalog::Topic| {
-        (full_name(topic).into(), topic.partitions(context.partitions))
-    };
-    let topics = publisher::Topics {
-        facts: facts.clone(),
-        events: sized(&topic::EVENTS),
-        registrations: sized(&topic::REGISTRATIONS),
-    };
-    let (log, group) = (context.log().clone(), group_of(context, publisher::NAME));
-    let make = consumer::make_task(source, move |partition| {
-        Ok(Publisher::new(log.clone(), topics.clone(), group.clone(), partition))
-    });
-    run(config, lifecycle, context, publisher::NAME, facts, make)?;
-    take_snapshots(config, lifecycle, context);
-    Ok(())
+/// What the topologies are made of.
+pub(super) struct Workers<'a> {
+    pub(super) config: &'a Config,
+    pub(super) lifecycle: &'a Lifecycle,
+    pub(super) context: &'a Context,
+    /// Name of this process in every group.
+    pub(super) member: &'a str,
 }
 
-fn group_of(context: &Context, name: &str) -> String {
-    format!("{}{name}", context.prefix)
-}
+impl Workers<'_> {
+    /// Decides commands.
+    pub(super) fn registration(&self) -> Result<(), LogError> {
+        let (config, source) = (self.config, &self.context.source);
+        let mut options = WorkerOptions::new(
+            self.full_name(&topic::COMMAND_REPLIES),
+            self.full_name(&topic::EVENT_COMMANDS_DLQ),
+        );
+        options.burst.records = config.registration.burst_max as usize;
+        let make = if config.is_cluster() && config.registration.standby {
+            let pool = StandbyPool::start(source, Registration::default)?;
+            self.stop_standbys_in_time(&pool);
+            worker::make_task_from(pool, source.clone(), options, Registration::default)
+        } else {
+            worker::make_task(source.clone(), options, Registration::default)
+        };
+        let ours = self.run(registration::NAME, source.commands.clone(), make)?;
+        self.take_snapshots(ours);
+        Ok(())
+    }
 
-fn run(
-    config: &Config,
-    lifecycle: &Lifecycle,
-    context: &Context,
-    name: &'static str,
-    topic: Arc<str>,
-    make: Arc<MakeTask>,
-) -> Result<(), LogError> {
-    let component = lifecycle.register(name, Stage::Workers, STOP_BUDGET);
-    let options = HostOptions {
-        name,
-        group: group_of(context, name),
-        topics: vec![topic],
-        member: MEMBER.to_owned(),
-        panics: PanicPolicy {
-            restarts_max: config.registration.restarts_max,
-            window: config.registration.restarts_window,
-        },
-    };
-    let host = Host::start(context.log(), options, context.source.metrics.clone(), make)?;
-    tokio::task::spawn_blocking(move || watch(component, host));
-    Ok(())
+    /// Writes the tables.
+    pub(super) fn projection(
+        &self,
+        views: &Views,
+        progress: &Arc<ProjectionProgress>,
+    ) -> Result<(), LogError> {
+        let source = Source { topology: projection::NAME, ..self.context.source.clone() };
+        let (views, progress) = (views.clone(), Arc::clone(progress));
+        let on_progress: projection::OnProgress = Arc::new(move |partition, offset| match offset {
+            Some(offset) => progress.advance(partition, offset),
+            None => progress.forget(partition),
+        });
+        let make = consumer::make_task(source, move |partition| {
+            Ok(Projection::new(views.clone(), partition, on_progress.clone()))
+        });
+        self.run(projection::NAME, self.context.source.facts.clone(), make).map(drop)
+    }
+
+    /// Publishes the flat topics.
+    pub(super) fn publisher(&self) -> Result<(), LogError> {
+        let context = self.context;
+        let source = Source { topology: publisher::NAME, ..context.source.clone() };
+        let sized =
+            |topic: &Topic| (self.full_name(topic).into(), topic.partitions(context.partitions));
+        let facts = context.source.facts.clone();
+        let topics = publisher::Topics {
+            facts: facts.clone(),
+            events: sized(&topic::EVENTS),
+            registrations: sized(&topic::REGISTRATIONS),
+        };
+        let (log, group) = (context.log().clone(), self.group_of(publisher::NAME));
+        let make = consumer::make_task(source, move |partition| {
+            Ok(Publisher::new(log.clone(), topics.clone(), group.clone(), partition))
+        });
+        self.run(publisher::NAME, facts, make).map(drop)
+    }
+
+    fn full_name(&self, topic: &Topic) -> String {
+        topic.full_name(&self.context.prefix)
+    }
+
+    fn group_of(&self, name: &str) -> String {
+        self.context.group(name)
+    }
+
+    fn run(
+        &self,
+        name: &'static str,
+        topic: Arc<str>,
+        make: Arc<MakeTask>,
+    ) -> Result<Partitions, LogError> {
+        let component = self.lifecycle.register(name, Stage::Workers, STOP_BUDGET);
+        let options = HostOptions {
+            name,
+            group: self.group_of(name),
+            topics: vec![topic],
+            member: self.member.to_owned(),
+            panics: PanicPolicy {
+                restarts_max: self.config.registration.restarts_max,
+                window: self.config.registration.restarts_window,
+            },
+        };
+        let metrics = self.context.source.metrics.clone();
+        let host = Host::start(self.context.log(), options, metrics, make)?;
+        let partitions = host.partitions();
+        tokio::task::spawn_blocking(move || watch(component, host));
+        Ok(partitions)
+    }
+
+    fn stop_standbys_in_time(&self, pool: &StandbyPool<Registration>) {
+        let component = self.lifecycle.register("standbys", Stage::Background, STOP_BUDGET);
+        component.ready();
+        let pool = pool.clone();
+        tokio::task::spawn_blocking(move || {
+            while !component.shutdown().wait_timeout(LOOK_EVERY) {}
+            pool.stop();
+            component.finished();
+        });
+    }
+
+    fn take_snapshots(&self, ours: Partitions) {
+        let component = self.lifecycle.register("snapshots", Stage::Workers, STOP_BUDGET);
+        let schedule = Schedule {
+            every_facts: self.config.registration.snapshot_every_facts,
+            every: self.config.registration.snapshot_every,
+        };
+        let source = self.context.source.clone();
+        tokio::task::spawn_blocking(move || {
+            component.ready();
+            snapshots::run(&source, &ours, schedule, component.shutdown());
+            component.finished();
+        });
+    }
 }
 
 /// Tells the probes how a host is, and stops it when it is its turn.
 fn watch(component: Component, host: Host) {
     let mut told = None;
     while !component.shutdown().wait_timeout(LOOK_EVERY) {
-        let problem = host.problem();
-        if told.as_ref() == Some(&problem) {
+        let state = (host.problem(), host.warning());
+        if told.as_ref() == Some(&state) {
             continue;
         }
-        match &problem {
-            None => component.ready(),
-            Some(problem) if problem.contains(": stopped: ") => component.stopped(problem),
-            Some(problem) => component.restoring(problem),
+        match &state {
+            (None, None) => component.ready(),
+            (None, Some(warning)) => component.degraded(warning),
+            (Some(problem), _) if problem.contains(": stopped: ") => component.stopped(problem),
+            (Some(problem), _) => component.restoring(problem),
         }
-        told = Some(problem);
+        told = Some(state);
     }
     host.stop();
     component.finished();
-}
-
-fn take_snapshots(config: &Config, lifecycle: &Lifecycle, context: &Context) {
-    let component = lifecycle.register("snapshots", Stage::Workers, STOP_BUDGET);
-    let schedule = Schedule {
-        every_facts: config.registration.snapshot_every_facts,
-        every: config.registration.snapshot_every,
-    };
-    let (source, partitions) = (context.source.clone(), context.partitions);
-    tokio::task::spawn_blocking(move || {
-        component.ready();
-        snapshots::run(&source, partitions, schedule, component.shutdown());
-        component.finished();
-    });
 }

@@ -23,6 +23,8 @@ pub struct Joins {
     people: Vec<Person>,
     /// Ids of events.
     events: Vec<String>,
+    /// Whether all events are joined at the same time, instead of one after the other.
+    is_spread: bool,
     /// Joins asked for so far.
     asked: u64,
 }
@@ -109,7 +111,7 @@ impl Counted {
 impl Joins {
     /// Nobody has joined yet.
     pub const fn new(address: SocketAddr, people: Vec<Person>, events: Vec<String>) -> Self {
-        Self { address, people, events, asked: 0 }
+        Self { address, people, events, is_spread: false, asked: 0 }
     }
 
     /// How many joins can still be asked for.
@@ -117,7 +119,20 @@ impl Joins {
         (self.people.len() as u64 * self.events.len() as u64).saturating_sub(self.asked)
     }
 
-    /// More events to join.
+    /// The same people at other events, all of which are joined at the same time.
+    pub fn spread_over(self, events: Vec<String>) -> Self {
+        Self { events, is_spread: true, asked: 0, ..self }
+    }
+
+    /// Who asks with this number, and for which event. No pair comes twice.
+    fn pair(&self, number: u64) -> (u64, u64) {
+        let (people, events) = (self.people.len() as u64, self.events.len() as u64);
+        let (person, round) = (number % people, number / people);
+        let event = if self.is_spread { (person + round) % events } else { round };
+        (person, event)
+    }
+
+    /// More events to join, after those that are there.
     pub fn add_events(&mut self, events: Vec<String>) {
         self.events.extend(events);
     }
@@ -186,10 +201,9 @@ impl Joins {
     }
 
     fn write_request(&self, number: u64, request: &mut String) -> anyhow::Result<()> {
-        let people = self.people.len() as u64;
-        let person = usize::try_from(number % people)?;
-        let event = &self.events[usize::try_from(number / people)?];
-        let bearer = &self.people[person].bearer;
+        let (person, event) = self.pair(number);
+        let event = &self.events[usize::try_from(event)?];
+        let bearer = &self.people[usize::try_from(person)?].bearer;
         request.clear();
         write!(
             request,
@@ -198,5 +212,36 @@ impl Joins {
             self.address
         )?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use cityevents_domain::ids::UserId;
+
+    use super::*;
+
+    #[test]
+    fn nobody_asks_twice_for_the_same_event() {
+        let person = Person { user: UserId::from_bytes([1; 16]), bearer: String::new() };
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        for (people, events) in [(5, 3), (3, 5), (4, 4), (1, 6), (6, 1)] {
+            let named = |count| (0..count).map(|number: usize| number.to_string()).collect();
+            let one_after_the_other =
+                Joins::new(address, vec![person.clone(); people], named(events));
+            let hot: Vec<_> = (0..people as u64).map(|n| one_after_the_other.pair(n).1).collect();
+            assert!(hot.iter().all(|event| *event == 0), "{hot:?}");
+            let spread = Joins::new(address, vec![person.clone(); people], named(1))
+                .spread_over(named(events));
+            let first: HashSet<_> = (0..people as u64).map(|n| spread.pair(n).1).collect();
+            assert_eq!(first.len(), people.min(events));
+            for joins in [one_after_the_other, spread] {
+                assert_eq!(joins.left(), (people * events) as u64);
+                let pairs: HashSet<_> = (0..joins.left()).map(|n| joins.pair(n)).collect();
+                assert_eq!(pairs.len() as u64, joins.left());
+            }
+        }
     }
 }

@@ -10,11 +10,12 @@ use super::web;
 const SOMEBODY: &str = "0190a5b4-0000-7000-8000-00000000000a";
 
 /// Every subcommand, as one asks it for help.
-const SUBCOMMANDS: [&str; 13] = [
+const SUBCOMMANDS: [&str; 14] = [
     "dev",
     "demo",
     "audit",
     "explain",
+    "lag",
     "token",
     "keys",
     "api-keys",
@@ -235,7 +236,9 @@ fn questions_are_answered_beside_a_running_instance_and_on_a_stopped_one_alike()
 #[test]
 fn a_question_without_an_instance_says_how_to_make_one() {
     let folder = tempfile::tempdir().unwrap();
-    for question in [&["audit"][..], &["topics", "list"], &["snapshot", "list"], &["dlq", "list"]] {
+    for question in
+        [&["audit"][..], &["lag"], &["topics", "list"], &["snapshot", "list"], &["dlq", "list"]]
+    {
         run_on(folder.path(), question).failed(1, &["there is no instance in", "cityevents dev"]);
     }
 }

@@ -65,7 +65,8 @@ pub fn run_on(data: &Path, arguments: &[&str]) -> Said {
     said(command().args(arguments).arg("--data").arg(data).output().unwrap())
 }
 
-fn said(output: Output) -> Said {
+/// What a process that ended has said.
+pub fn said(output: Output) -> Said {
     Said {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8(output.stdout).unwrap(),

@@ -8,14 +8,17 @@
 )]
 
 mod audit;
+mod bench;
 mod cli;
 mod command_line;
+mod compose;
 mod crash;
 mod crowd;
 mod dead_letters;
 mod faults;
 mod http;
 mod instance;
+mod lag;
 mod planted;
 mod rows;
 mod shutdown;

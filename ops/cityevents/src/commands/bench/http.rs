@@ -1,4 +1,5 @@
-//! Writes over HTTP through a whole instance: joins, or events made and published.
+//! Writes over HTTP through a whole instance, of its own or a running one: joins, or events made
+//! and published.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -6,13 +7,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use cityevents_processors::projection;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use super::Plan;
 use super::measure::{Goal, Row, ThreadTimes, per_second, process_cpu};
+use super::processes::{CLIENT, between};
 use super::stage::{Stage, load_runtime};
+use crate::admin::{self, Question};
 use crate::load::crowd::Person;
 use crate::load::joins::{Counted, Joins, Offer};
 use crate::load::open_loop::{Latencies, Schedule};
@@ -31,11 +35,17 @@ const NO_TIME: Duration = Duration::ZERO;
 
 pub(super) fn measure_joins(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let folder = plan.folder()?;
-    let stage = Stage::start(folder.path(), |_| Ok(()))?;
+    let stage = match &plan.target.url {
+        Some(url) => Stage::attach(url, &plan.target)?,
+        None => Stage::start(folder.path(), |_| Ok(()))?,
+    };
     let load = load_runtime()?;
     let (joins, cold) = prime(&stage, &load)?;
     let rate = (plan.rate > 0).then_some(plan.rate);
-    let joins = with_events(joins, &stage, &load, expected(rate, plan.warm_up + plan.seconds))?;
+    let joins = match plan.target.events {
+        1 => with_events(joins, &stage, &load, expected(rate, plan.warm_up + plan.seconds))?,
+        many => joins.spread_over(stage.publish(&load, many as usize)?),
+    };
     let offer = Offer {
         rate,
         connections: CONNECTIONS,
@@ -44,39 +54,73 @@ pub(super) fn measure_joins(plan: &Plan) -> anyhow::Result<Vec<Row>> {
         late_max: LATE_MAX,
         is_all: false,
     };
+    let before = plan.processes.now();
     let measured = offer_and_time(joins, &load, offer)?;
+    let spent = between(&before, &plan.processes.now());
+    let mut conditions = conditions_of(plan, &measured);
+    if plan.target.url.is_some() {
+        let _ = write!(conditions, "; {}", projection_lag(&stage)?);
+        for (name, seconds) in spent.iter().filter(|(name, _)| *name != CLIENT) {
+            let _ = write!(conditions, "; {name} {seconds:.1} s");
+        }
+    }
     stage.stop();
-    let Measured { counted, cpu, threads, .. } = &measured;
-    let accepted = counted.of(200);
-    let others: u64 = counted.answers.values().sum::<u64>() - accepted;
-    let how = match rate {
-        Some(rate) => format!("open loop, {rate}/s due"),
-        None => "closed loop".to_owned(),
-    };
-    let conditions = format!(
-        "durable, one hot event, {how}, {CONNECTIONS} connections; other answers {others}, given \
-         up unsent {}; processor seconds {cpu:.1}: {threads}",
-        counted.unsent
-    );
+    let counted = &measured.counted;
     let latency = |percent| counted.accepted.percentile_ms(percent);
-    let accepted_row =
-        Row::new("P6 accepted joins over HTTP", per_second(accepted, plan.seconds), "/s");
-    let p99 = Row::new("    p99", latency(99.0), "ms");
+    let accepted =
+        Row::new("P6 accepted joins over HTTP", per_second(counted.of(200), plan.seconds), "/s");
+    let (p50, p99) =
+        (Row::new("    p50", latency(50.0), "ms"), Row::new("    p99", latency(99.0), "ms"));
+    let (p50, p99) = match (rate, &plan.target.url) {
+        (None, _) => (p50, p99),
+        (Some(_), None) => (p50, p99.goal(Goal::AtMost(50.0))),
+        (Some(_), Some(_)) => (p50.goal(Goal::AtMost(8.0)), p99.goal(Goal::AtMost(25.0))),
+    };
     Ok(vec![
         match rate {
-            None => accepted_row.goal(Goal::AtLeast(15_000.0)),
-            Some(_) => accepted_row,
+            None => accepted.goal(Goal::AtLeast(15_000.0)),
+            Some(_) => accepted,
         }
         .under(conditions),
-        Row::new("    p50", latency(50.0), "ms").under("from the due time"),
+        p50.under("from the due time"),
         Row::new("    p95", latency(95.0), "ms"),
-        match rate {
-            None => p99,
-            Some(_) => p99.goal(Goal::AtMost(50.0)),
-        },
+        p99,
         Row::new("    joins with tokens never seen before", cold, "/s")
             .under("closed loop, each with a signature to check"),
     ])
+}
+
+fn conditions_of(plan: &Plan, measured: &Measured) -> String {
+    let Measured { counted, cpu, threads, .. } = measured;
+    let others: u64 = counted.answers.values().sum::<u64>() - counted.of(200);
+    let how = match plan.rate {
+        0 => "closed loop".to_owned(),
+        rate => format!("open loop, {rate}/s due"),
+    };
+    let what = match plan.target.events {
+        1 => "one hot event".to_owned(),
+        many => format!("{many} events at the same time"),
+    };
+    format!(
+        "durable, {what}, {how}, {CONNECTIONS} connections; other answers {others}, given up \
+         unsent {}; processor seconds of this process {cpu:.1}: {threads}",
+        counted.unsent
+    )
+}
+
+/// How far the tables are behind, asked while it is still so.
+fn projection_lag(stage: &Stage) -> anyhow::Result<String> {
+    let answer = admin::ask_running(stage.ops, &Question::Lag)?;
+    let rows = answer["rows"].as_array().context("the lag is not a list")?;
+    let rows = rows
+        .iter()
+        .filter(|row| row["group"].as_str().is_some_and(|group| group.ends_with(projection::NAME)));
+    let (mut records, mut seconds) = (0, 0.0_f64);
+    for row in rows {
+        records += row["records"].as_u64().unwrap_or(0);
+        seconds = seconds.max(row["seconds"].as_f64().unwrap_or(0.0));
+    }
+    Ok(format!("projection {records} records, {seconds:.1} s behind"))
 }
 
 /// Joins that will be asked for in a time, at most.
@@ -89,7 +133,7 @@ pub(super) fn expected(rate: Option<u32>, time: Duration) -> u64 {
 pub(super) fn prime(stage: &Stage, load: &Runtime) -> anyhow::Result<(Joins, f64)> {
     let people = stage.people(PEOPLE)?;
     let events = stage.publish(load, 1)?;
-    let joins = Joins::new(stage.instance.http(), people, events);
+    let joins = Joins::new(stage.http, people, events);
     let offer = Offer {
         rate: None,
         connections: CONNECTIONS,
@@ -154,10 +198,13 @@ pub(super) fn offer_and_time(
 /// Makes events and publishes them, each pair one after the other.
 pub(super) fn measure_writes(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let folder = plan.folder()?;
-    let stage = Stage::start(folder.path(), |_| Ok(()))?;
+    let stage = match &plan.target.url {
+        Some(url) => Stage::attach(url, &plan.target)?,
+        None => Stage::start(folder.path(), |_| Ok(()))?,
+    };
     let load = load_runtime()?;
     let pairs = Arc::new(Pairs {
-        address: stage.instance.http().to_string(),
+        address: stage.http.to_string(),
         people: stage.people(CONNECTIONS)?,
         body: String::from_utf8(Stage::event_body()?.to_vec())?,
         next: AtomicU64::new(0),
@@ -167,7 +214,7 @@ pub(super) fn measure_writes(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let schedule = Schedule { start, rate };
     let window = (start + plan.warm_up, start + plan.warm_up + plan.seconds);
     let (before, times) = (process_cpu(), ThreadTimes::now());
-    let http = stage.instance.http();
+    let http = stage.http;
     let (done, latencies) = run(&load, async move {
         let mut workers = JoinSet::new();
         for person in 0..CONNECTIONS {

@@ -53,7 +53,7 @@ fn upload(plan: &Plan, waits: bool) -> anyhow::Result<Row> {
     let events = events.map_err(|error| anyhow::anyhow!("an event's id: {error}"))?;
     let start = Instant::now();
     let upload = Arc::new(Upload {
-        address: stage.instance.http(),
+        address: stage.http,
         key,
         waits,
         events,

@@ -82,7 +82,7 @@ fn wrapped(text: &str) -> String {
 }
 
 /// Three figures that count, and thousands apart.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     if value != 0.0 && value.abs() < 100.0 {
         let digits = if value.abs() < 10.0 { 2 } else { 1 };
         let text = format!("{value:.digits$}");

@@ -5,14 +5,19 @@
 //! and the median of each figure is printed; absolute figures of a shared machine mean little, so
 //! that a null loop or a peer runs beside it wherever there is one.
 
+mod backlog;
+pub mod chaos;
 mod codec;
 mod decide;
 mod http;
 mod ingest;
+mod kafka;
 mod measure;
 mod memory;
+pub mod options;
 mod overload;
 mod pipeline;
+mod processes;
 mod restore;
 mod stage;
 mod workload;
@@ -24,6 +29,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use self::measure::{Row, medians};
+use self::options::BenchTarget;
+use self::processes::Processes;
 use crate::cli::{Bench, Place, Scenario};
 use crate::output::{self, Format};
 
@@ -40,6 +47,10 @@ struct Plan {
     registrations: u32,
     /// Where data goes.
     folder: PathBuf,
+    /// What `http` measures.
+    target: BenchTarget,
+    /// Servers whose processor time is told.
+    processes: Processes,
 }
 
 impl Plan {
@@ -50,7 +61,8 @@ impl Plan {
 }
 
 pub(super) fn run(arguments: &Bench) -> anyhow::Result<ExitCode> {
-    let settings = vec![("telemetry.log_level".to_owned(), "warn".to_owned())];
+    let mut settings = vec![("telemetry.log_level".to_owned(), "warn".to_owned())];
+    settings.extend(arguments.servers.kafka.clone().map(|to| ("kafka.brokers".to_owned(), to)));
     let config = Place::default().load(settings)?.config;
     cityevents_kit::telemetry::init_logging(&config.telemetry)?;
     let folder = arguments.data.clone().unwrap_or_else(std::env::temp_dir);
@@ -61,8 +73,15 @@ pub(super) fn run(arguments: &Bench) -> anyhow::Result<ExitCode> {
         rate: arguments.rate,
         registrations: arguments.registrations,
         folder,
+        target: arguments.target.clone(),
+        processes: arguments
+            .servers
+            .pids
+            .iter()
+            .fold(Processes::default(), |all, one| all.with(&one.name, Some(one.pid))),
     };
     let measure: fn(&Plan) -> anyhow::Result<Vec<Row>> = match arguments.scenario {
+        Scenario::Kafka => return kafka::run(arguments, &plan, &config),
         Scenario::Decide => decide::measure,
         Scenario::Codec => codec::measure,
         Scenario::Pipeline => pipeline::measure,
@@ -72,6 +91,7 @@ pub(super) fn run(arguments: &Bench) -> anyhow::Result<ExitCode> {
         Scenario::Restore => restore::measure,
         Scenario::Overload => overload::measure,
         Scenario::Memory => memory::measure,
+        Scenario::Chaos => return chaos::run(arguments),
     };
     let mut runs = Vec::new();
     for number in 1..=arguments.runs {

@@ -1,16 +1,20 @@
-//! An instance of its own to measure, and people with tokens of its keys.
+//! An instance to measure, of its own or a running one, and people with tokens of its keys.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use cityevents_domain::actor::Role;
 use cityevents_kit::Config;
 use cityevents_kit::keys::{KeyRing, TokenSigner};
 use tokio::runtime::Runtime;
 
-use crate::cli::Place;
+use super::options::BenchTarget;
+use crate::cli::{Place, Usage};
+use crate::commands::demo::address_of;
+use crate::instance::roles::ProcessRoles;
 use crate::instance::{self, Instance};
 use crate::load::client::Connection;
 use crate::load::crowd::{Person, publish_event};
@@ -21,8 +25,12 @@ pub(super) const ROOMY: u32 = 1_000_000;
 /// What runs.
 pub(super) struct Stage {
     pub(super) signer: TokenSigner,
-    pub(super) instance: Instance,
-    server: Runtime,
+    /// Where its public listener is.
+    pub(super) http: SocketAddr,
+    /// Where the operations listener of one of its processes is.
+    pub(super) ops: SocketAddr,
+    /// If it is an instance of its own.
+    own: Option<(Instance, Runtime)>,
 }
 
 /// The load's threads, apart from those of the server so that their times can be told apart.
@@ -53,12 +61,24 @@ impl Stage {
             .enable_all()
             .build()?;
         let instance = server.block_on(async {
-            let instance = instance::start(&config).await?;
+            let instance = instance::start(&config, &ProcessRoles::all()).await?;
             instance.wait_ready().await?;
             anyhow::Ok(instance)
         })?;
         let signer = TokenSigner::new(KeyRing::open(&config.keys_dir())?, &config);
-        Ok(Self { signer, instance, server })
+        let http = instance.http().context("an instance with all roles listens")?;
+        let ops = instance.ops();
+        Ok(Self { signer, http, ops, own: Some((instance, server)) })
+    }
+
+    /// Takes a running instance. Its limits and its access log are as they are.
+    pub(super) fn attach(url: &str, target: &BenchTarget) -> anyhow::Result<Self> {
+        let missing = || Usage("--url needs --ops-url and --keys".to_owned());
+        let ops = target.ops_url.as_deref().ok_or_else(missing)?;
+        let keys = target.keys.as_deref().ok_or_else(missing)?;
+        let config = Place::default().load(Vec::new())?.config;
+        let signer = TokenSigner::new(KeyRing::open(keys)?, &config);
+        Ok(Self { signer, http: address_of(url)?, ops: address_of(ops)?, own: None })
     }
 
     /// Somebody new, so many times.
@@ -70,7 +90,7 @@ impl Stage {
     pub(super) fn publish(&self, load: &Runtime, count: usize) -> anyhow::Result<Vec<String>> {
         const TOGETHER: usize = 16;
         let owners = Arc::new(self.people(TOGETHER)?);
-        let http = self.instance.http();
+        let http = self.http;
         load.block_on(async {
             let mut makers = tokio::task::JoinSet::new();
             for maker in 0..TOGETHER {
@@ -110,9 +130,10 @@ impl Stage {
         }))?))
     }
 
-    /// Ends it; what it had is thrown away, so that how it ended does not matter.
+    /// Ends it if it is ours; what it had is thrown away, so that how it ended does not matter.
     pub(super) fn stop(self) {
-        let Self { instance, server, .. } = self;
-        let _is_clean = server.block_on(instance.stop());
+        if let Some((instance, server)) = self.own {
+            let _is_clean = server.block_on(instance.stop());
+        }
     }
 }

@@ -1,0 +1,82 @@
+//! Options of the measurements that reach out to other processes.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// The servers that `bench kafka` compares.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of kafka and http")]
+pub struct BenchServers {
+    /// For `kafka`: brokers, with commas between [default: kafka.brokers of the configuration]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub kafka: Option<String>,
+    /// For `kafka`: a PostgreSQL to compare with; a schema is made and dropped
+    #[arg(long, value_name = "URL")]
+    pub postgres: Option<String>,
+    /// For `kafka`: a Redis to compare with; its appendonly and appendfsync are set and put back
+    #[arg(long, value_name = "URL")]
+    pub redis: Option<String>,
+    /// For `kafka`: connections to PostgreSQL and Redis
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=512))]
+    pub connections: u32,
+    /// A server process whose processor time is printed, any number of times; `kafka` finds those
+    /// of this machine by their ports
+    #[arg(long = "pid", value_name = "NAME=PID")]
+    pub pids: Vec<NamedPid>,
+}
+
+/// A running instance that `bench http` measures.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of kafka and http")]
+pub struct BenchTarget {
+    /// For `http`: a running instance; it should run with `limits.enabled = false`
+    #[arg(long, value_name = "URL", requires = "ops_url", requires = "keys")]
+    pub url: Option<String>,
+    /// Operations listener of one of the running instance's processes: it is asked for the lag
+    #[arg(long, value_name = "URL", requires = "url")]
+    pub ops_url: Option<String>,
+    /// Folder of the keys of the running instance, to sign tokens with
+    #[arg(long, value_name = "DIR", requires = "url")]
+    pub keys: Option<PathBuf>,
+    /// For `http`: events that are joined at the same time
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub events: u32,
+}
+
+/// A process under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedPid {
+    /// What it is called in tables.
+    pub name: String,
+    /// Which process.
+    pub pid: u32,
+}
+
+impl std::str::FromStr for NamedPid {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "write NAME=PID, for example kafka=4711".to_owned();
+        let (name, pid) = text.split_once('=').ok_or_else(wrong)?;
+        let pid = pid.parse().map_err(|_| wrong())?;
+        if name.is_empty() {
+            return Err(wrong());
+        }
+        Ok(Self { name: name.to_owned(), pid })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_named() {
+        let read = |text: &str| text.parse::<NamedPid>();
+        assert_eq!(read("kafka=12"), Ok(NamedPid { name: "kafka".into(), pid: 12 }));
+        for wrong in ["kafka", "kafka=", "=12", "kafka=-1", "kafka=many"] {
+            assert!(read(wrong).unwrap_err().contains("NAME=PID"), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What `dev` and `run` have in common: start, tell when ready, wait, stop in order.
+
+use std::process::ExitCode;
+
+use cityevents_kit::Config;
+
+use crate::cli::FAILURE;
+use crate::instance::roles::ProcessRoles;
+use crate::instance::{self, Instance};
+use crate::output;
+
+/// Runs an instance until it is told to stop. `prepare` is called once when it is ready, before it
+/// says so.
+pub(super) fn serve(
+    config: &Config,
+    roles: &ProcessRoles,
+    prepare: impl AsyncFnOnce(&Instance) -> anyhow::Result<()>,
+) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let instance = instance::start(config, roles).await?;
+        let lifecycle = instance.lifecycle().clone();
+        tokio::select! {
+            ready = instance.wait_ready() => {
+                ready?;
+                prepare(&instance).await?;
+                announce(config, roles, &instance);
+                let reason = lifecycle.wait_for_stop().await?;
+                tracing::info!("stopping: {reason}");
+            }
+            reason = lifecycle.wait_for_stop() => {
+                tracing::info!("stopping before everything was ready: {}", reason?);
+            }
+        }
+        let is_clean = instance.stop().await;
+        tracing::info!("stopped");
+        Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::from(FAILURE) })
+    })
+}
+
+fn announce(config: &Config, roles: &ProcessRoles, instance: &Instance) {
+    let who =
+        if config.is_cluster() { format!("cityevents ({roles})") } else { "cityevents".to_owned() };
+    let place = instance.http().map_or_else(String::new, |http| format!(" at http://{http}"));
+    let ops = instance.ops();
+    output::line(&format!("{who} is ready{place} (operations at http://{ops})"));
+}

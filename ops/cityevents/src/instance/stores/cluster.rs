@@ -1,0 +1,194 @@
+//! Kafka, ScyllaDB, the schema registry, and a snapshot store that all processes share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use cityevents_kit::breaker::{Breaker, BreakerMetrics, BreakerOptions, BreakerState};
+use cityevents_kit::config::{self, SecretSource};
+use cityevents_kit::telemetry::MetricsRegistry;
+use cityevents_kit::{Config, Lifecycle, Stage};
+use cityevents_runtime::log::Log;
+use cityevents_runtime::log::kafka::{GroupProtocol, KafkaLog, KafkaMetrics, KafkaOptions};
+use cityevents_runtime::snapshot::{SnapshotOptions, SnapshotStore};
+use cityevents_schemas::Codecs;
+use cityevents_views::Views;
+use cityevents_views::scylla::ScyllaOptions;
+
+use super::Schemas;
+use crate::instance::registry::{self, RegistryIds};
+
+/// How often readiness looks at the breakers.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Time for what looks at the breakers to stop.
+const STOP_BUDGET: Duration = Duration::from_secs(2);
+
+/// The circuit breakers of what this process can do without for a while.
+#[derive(Clone)]
+pub(super) struct Breakers {
+    views: Breaker,
+    registry: Breaker,
+    snapshots: Breaker,
+}
+
+impl Breakers {
+    pub(super) fn new(config: &Config, metrics: &BreakerMetrics) -> Self {
+        let options = BreakerOptions {
+            failures: config.breaker.failures,
+            open_for: config.breaker.open_for,
+            ..BreakerOptions::default()
+        };
+        let breaker = |name| Breaker::new(name, options.clone(), metrics);
+        Self {
+            views: breaker("views"),
+            registry: breaker("registry"),
+            snapshots: breaker("snapshots"),
+        }
+    }
+
+    /// Tells the probes how they stand, each as a component that goes on, less well.
+    pub(super) fn report(&self, lifecycle: &Lifecycle) {
+        for breaker in [&self.views, &self.registry, &self.snapshots] {
+            let name = format!("breaker-{}", breaker.dependency());
+            let component = lifecycle.register(name, Stage::Background, STOP_BUDGET);
+            let breaker = breaker.clone();
+            tokio::spawn(async move {
+                let mut told = None;
+                loop {
+                    let state = breaker.state();
+                    if told != Some(state) {
+                        told = Some(state);
+                        match state {
+                            BreakerState::Closed => component.ready(),
+                            BreakerState::Open | BreakerState::HalfOpen => {
+                                let dependency = breaker.dependency();
+                                component.degraded(format!(
+                                    "{dependency} did not answer and is not asked for a while"
+                                ));
+                            }
+                        }
+                    }
+                    tokio::select! {
+                        () = component.shutdown().wait() => break,
+                        () = tokio::time::sleep(LOOK_EVERY) => {}
+                    }
+                }
+                component.finished();
+            });
+        }
+    }
+}
+
+/// Log and snapshots, and the ids of schemas for the whole process. Blocks.
+pub(super) fn open(
+    config: &Config,
+    breakers: &Breakers,
+    client_id: &str,
+    metrics: KafkaMetrics,
+    schemas: Schemas,
+) -> anyhow::Result<(Arc<dyn Log>, SnapshotStore)> {
+    let log = KafkaLog::connect(kafka_options(config, client_id), metrics)?;
+    if schemas != Schemas::Unused {
+        choose_schema_ids(config, breakers, schemas == Schemas::Registered)?;
+    }
+    Ok((log, snapshots(config, breakers)?))
+}
+
+/// How the brokers of a configuration are reached.
+pub fn kafka_options(config: &Config, client_id: &str) -> KafkaOptions {
+    let kafka = &config.kafka;
+    KafkaOptions {
+        client_id: client_id.to_owned(),
+        group_protocol: match kafka.group_protocol {
+            config::GroupProtocol::CooperativeSticky => GroupProtocol::CooperativeSticky,
+            config::GroupProtocol::Consumer => GroupProtocol::Consumer,
+        },
+        session_timeout: kafka.session_timeout,
+        request_timeout: kafka.request_timeout,
+        replication: kafka.replication,
+        min_insync: kafka.min_insync,
+        in_flight_bytes_max: usize::try_from(kafka.in_flight_max).unwrap_or(usize::MAX),
+        properties: kafka.properties.expose().clone(),
+        ..KafkaOptions::new(kafka.brokers.join(","))
+    }
+}
+
+fn choose_schema_ids(
+    config: &Config,
+    breakers: &Breakers,
+    register_schemas: bool,
+) -> anyhow::Result<()> {
+    let Some(url) = &config.registry.url else { return Ok(()) };
+    let options = registry::Options {
+        url: url.clone(),
+        register: config.registry.register && register_schemas,
+        request_timeout: config.registry.request_timeout,
+        prefix: config.log.prefix.clone(),
+    };
+    let ids = RegistryIds::connect(&options, breakers.registry.clone())?;
+    Codecs::install(Arc::new(Codecs::new(Arc::new(ids))?))?;
+    Ok(())
+}
+
+fn snapshots(config: &Config, breakers: &Breakers) -> anyhow::Result<SnapshotStore> {
+    let snapshots = &config.snapshots;
+    let Some(url) = &snapshots.url else {
+        return Ok(SnapshotStore::folder(&config.data.dir.join("snapshots"))?);
+    };
+    let file = snapshots.secret_access_key_file.as_ref();
+    let secret = SecretSource::of(snapshots.secret_access_key.as_ref(), file)
+        .map(|source| source.current())
+        .transpose()?;
+    let options = SnapshotOptions {
+        endpoint: snapshots.endpoint.clone(),
+        region: snapshots.region.clone(),
+        access_key_id: snapshots.access_key_id.clone(),
+        secret_access_key: secret.map(|secret| secret.expose().to_owned()),
+        request_timeout: snapshots.request_timeout,
+    };
+    let breaker = breakers.snapshots.clone();
+    let store = SnapshotStore::at(url, &options)?.guarded(Arc::new(move || {
+        let permit = breaker.permit().map_err(|open| open.to_string())?;
+        Ok(Box::new(move |answered| if answered { permit.succeed() } else { permit.fail() }))
+    }));
+    match store.check() {
+        Ok(()) => {}
+        // Snapshots save time, and nothing is wrong without them.
+        Err(error) if error.is_outage() => {
+            tracing::warn!(%error, "snapshots are away, restores will take longer: {error}");
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(store)
+}
+
+/// What migrations and the tables themselves are opened with.
+pub(super) fn scylla_options(config: &Config) -> anyhow::Result<ScyllaOptions> {
+    let scylla = &config.scylla;
+    let password = SecretSource::of(scylla.password.as_ref(), scylla.password_file.as_ref())
+        .map(|source| source.current())
+        .transpose()?;
+    Ok(ScyllaOptions {
+        nodes: scylla.nodes.clone(),
+        keyspace: scylla.keyspace.clone(),
+        replication: scylla.replication.clone(),
+        local_datacenter: scylla.local_datacenter.clone(),
+        request_timeout: scylla.request_timeout,
+        in_flight_max: scylla.in_flight_max as usize,
+        connections_per_node: scylla.connections_per_node as usize,
+        user: scylla.user.clone(),
+        password: password.map(|password| password.expose().to_owned()),
+        ..ScyllaOptions::default()
+    })
+}
+
+/// Tables.
+pub(super) async fn views(
+    config: &Config,
+    breakers: &Breakers,
+    metrics: &MetricsRegistry,
+) -> anyhow::Result<Views> {
+    let options = scylla_options(config)?;
+    let breaker = breakers.views.clone();
+    Views::scylla(options, breaker, metrics).await.context("the tables cannot be opened")
+}

@@ -1,0 +1,54 @@
+//! A folder on this machine.
+
+use std::sync::Arc;
+
+use cityevents_kit::{Component, Config, Lifecycle, Stage};
+use cityevents_runtime::log::Log;
+use cityevents_runtime::log::local::{LocalLog, LocalOptions};
+use cityevents_runtime::snapshot::SnapshotStore;
+use cityevents_views::Views;
+
+use super::CLOSE_BUDGET;
+
+/// Log and snapshots.
+pub(super) fn open(config: &Config) -> anyhow::Result<(Arc<dyn Log>, SnapshotStore)> {
+    let data = &config.data.dir;
+    let local = &config.log.local;
+    let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+    let options = LocalOptions {
+        disk_reserve_bytes: local.disk_reserve,
+        record_bytes_max: bytes(local.record_max),
+        retention_check: local.retention_check,
+        tombstone_retention: local.tombstone_retention,
+        tail_bytes_max: bytes(local.tail),
+        block_cache_bytes: local.cache,
+        in_flight_bytes_max: bytes(local.in_flight_max),
+        release_deadline: local.release_deadline,
+        ..LocalOptions::default()
+    };
+    let log: Arc<dyn Log> = LocalLog::open(data.join("log"), options)?;
+    Ok((log, SnapshotStore::folder(&data.join("snapshots"))?))
+}
+
+/// Tables.
+pub(super) fn views(config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<Views> {
+    let options = cityevents_views::embedded::Options {
+        cache_bytes: config.views.cache,
+        ..Default::default()
+    };
+    let views = Views::embedded(&config.data.dir.join("views"), options)?;
+    let storage = lifecycle.register("storage", Stage::Log, CLOSE_BUDGET);
+    storage.ready();
+    tokio::spawn(close(storage, views.clone()));
+    Ok(views)
+}
+
+/// The log closes when the last handle on it is dropped; the tables are made durable here, so that
+/// the next start has nothing to project again.
+async fn close(storage: Component, views: Views) {
+    storage.shutdown().wait().await;
+    if let Err(error) = views.write.flush().await {
+        tracing::warn!(%error, "the tables were not flushed: {error}");
+    }
+    storage.finished();
+}

@@ -1,0 +1,132 @@
+//! What an instance keeps its data in: a folder on this machine, or a cluster.
+
+mod cluster;
+mod folder;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cityevents_kit::breaker::BreakerMetrics;
+use cityevents_kit::telemetry::MetricsRegistry;
+use cityevents_kit::{Config, Lifecycle};
+use cityevents_processors::registration;
+use cityevents_runtime::log::Log;
+use cityevents_runtime::log::clock::SystemClock;
+use cityevents_runtime::log::kafka::KafkaMetrics;
+use cityevents_runtime::metrics::RuntimeMetrics;
+use cityevents_runtime::snapshot::SnapshotStore;
+use cityevents_runtime::standby::Source;
+use cityevents_schemas::topic;
+use cityevents_views::Views;
+use cityevents_views::scylla::ScyllaOptions;
+
+use self::cluster::Breakers;
+pub use self::cluster::kafka_options;
+use crate::admin;
+
+/// Time for the log and the tables to write what is left.
+const CLOSE_BUDGET: Duration = Duration::from_secs(3);
+
+/// The stores of a running instance.
+pub(super) struct Stores {
+    context: admin::Context,
+    /// Only on a cluster.
+    breakers: Option<Breakers>,
+}
+
+impl Stores {
+    /// Opens log and snapshots. `member` names this process at the brokers.
+    pub(super) fn open(
+        config: &Config,
+        member: &str,
+        metrics: &MetricsRegistry,
+        lifecycle: &Lifecycle,
+    ) -> anyhow::Result<Self> {
+        let runtime_metrics = metrics.register(RuntimeMetrics::new);
+        if !config.is_cluster() {
+            let (log, snapshots) = folder::open(config)?;
+            let context = context(config, log, snapshots, runtime_metrics);
+            return Ok(Self { context, breakers: None });
+        }
+        let breakers = Breakers::new(config, &BreakerMetrics::new(metrics));
+        let kafka_metrics = metrics.register(KafkaMetrics::new);
+        let (log, snapshots) = tokio::task::block_in_place(|| {
+            cluster::open(config, &breakers, member, kafka_metrics, Schemas::Registered)
+        })?;
+        breakers.report(lifecycle);
+        let context = context(config, log, snapshots, runtime_metrics);
+        Ok(Self { context, breakers: Some(breakers) })
+    }
+
+    /// Log and snapshots.
+    pub(super) const fn context(&self) -> &admin::Context {
+        &self.context
+    }
+
+    /// Opens the tables.
+    pub(super) async fn views(
+        &self,
+        config: &Config,
+        metrics: &MetricsRegistry,
+        lifecycle: &Lifecycle,
+    ) -> anyhow::Result<Views> {
+        match &self.breakers {
+            Some(breakers) => cluster::views(config, breakers, metrics).await,
+            None => folder::views(config, lifecycle),
+        }
+    }
+}
+
+/// What is done with the schema registry, where there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schemas {
+    /// Nothing: no record is read.
+    Unused,
+    /// All have to be there.
+    Expected,
+    /// Those that are missing are registered, if the settings let that happen.
+    Registered,
+}
+
+/// Opens log and snapshots to ask about them: of a data folder that no instance runs on, or of a
+/// cluster.
+///
+/// # Errors
+/// When they cannot be opened.
+pub fn open_context(config: &Config, schemas: Schemas) -> anyhow::Result<admin::Context> {
+    let (log, snapshots) = if config.is_cluster() {
+        let breakers = Breakers::new(config, &BreakerMetrics::default());
+        cluster::open(config, &breakers, "cityevents-tool", KafkaMetrics::unregistered(), schemas)?
+    } else {
+        folder::open(config)?
+    };
+    Ok(context(config, log, snapshots, RuntimeMetrics::unregistered()))
+}
+
+/// How the tables of a cluster are reached.
+///
+/// # Errors
+/// When a secret cannot be read.
+pub fn scylla_options(config: &Config) -> anyhow::Result<ScyllaOptions> {
+    cluster::scylla_options(config)
+}
+
+fn context(
+    config: &Config,
+    log: Arc<dyn Log>,
+    snapshots: SnapshotStore,
+    metrics: RuntimeMetrics,
+) -> admin::Context {
+    let prefix = config.log.prefix.clone();
+    let kept = config.registration.snapshots_kept as usize;
+    let source = Source {
+        topology: registration::NAME,
+        log,
+        commands: topic::EVENT_COMMANDS.full_name(&prefix).into(),
+        facts: topic::EVENT_FACTS.full_name(&prefix).into(),
+        snapshots: Some(snapshots.keeping(kept)),
+        clock: Arc::new(SystemClock),
+        metrics,
+    };
+    admin::Context { source, prefix, partitions: config.log.partitions }
+}

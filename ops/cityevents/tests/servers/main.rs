@@ -1,0 +1,21 @@
+//! The program on real servers: `ops/test` starts them, or `ops/stack` by hand.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a failed expectation is the verdict of a test, in its helpers too"
+)]
+
+mod bad_start;
+mod bench;
+mod chaos;
+mod cluster;
+#[allow(dead_code, reason = "its other users are the tests without servers")]
+#[path = "../it/command_line.rs"]
+mod command_line;
+mod proxy;
+mod registry;
+mod stack;
+mod topics;
+mod wired;
