@@ -24,3 +24,19 @@ fn unreadable_fact(place: &str, error: &DecodeError) -> TaskError {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fact_is_tried_again_only_where_that_can_help() {
+        let away = DecodeError::SchemaUnavailable { id: 7, reason: "no answer".into() };
+        let error = unreadable_fact("facts/0 offset 3", &away);
+        assert!(matches!(error, TaskError::Restart(_)), "{error}");
+        assert!(error.to_string().contains("facts/0 offset 3 cannot be read now"), "{error}");
+        let unknown = unreadable_fact("facts/0 offset 3", &DecodeError::UnknownSchema { id: 7 });
+        assert!(matches!(unknown, TaskError::Stop(_)), "{unknown}");
+        assert!(unknown.to_string().contains("upgrade this program"), "{unknown}");
+    }
+}

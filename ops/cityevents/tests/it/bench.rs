@@ -27,7 +27,8 @@ fn a_comparison_without_servers_says_how_each_is_given() {
 
 #[test]
 fn wrong_options_of_measurements_are_named() {
-    let cases: [(&[&str], &[&str]); 6] = [
+    let cases: [(&[&str], &[&str]); 7] = [
+        (&["kafka", "--kafka", "localhost"], &["--kafka", "host:port"]),
         (&["kafka", "--pid", "kafka"], &["--pid", "NAME=PID"]),
         (&["kafka", "--pid", "mongo=1"], &["mongo", "postgres or redis"]),
         (&["kafka", "--redis", "localhost:1"], &["--redis", "redis://host:port"]),

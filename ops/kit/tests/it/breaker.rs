@@ -22,9 +22,12 @@ impl Bench {
         let registry = MetricsRegistry::new("0", "test");
         let metrics = BreakerMetrics::new(&registry);
         let passed = Arc::clone(&passed_ms);
-        let clock =
-            Arc::new(move || began + Duration::from_millis(passed.load(Ordering::SeqCst)));
-        Self { breaker: Breaker::with_clock("store", options, &metrics, clock), passed_ms, registry }
+        let clock = Arc::new(move || began + Duration::from_millis(passed.load(Ordering::SeqCst)));
+        Self {
+            breaker: Breaker::with_clock("store", options, &metrics, clock),
+            passed_ms,
+            registry,
+        }
     }
 
     fn in_a_row() -> Self {

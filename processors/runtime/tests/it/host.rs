@@ -1,7 +1,7 @@
 //! Hosts: a task per partition, made anew when it fails, ended in order when the group says so.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use cityevents_runtime::host::{Host, HostOptions, MakeTask, PanicPolicy, TaskError, TaskState};

@@ -8,4 +8,6 @@ mod contract;
 mod failures;
 mod faults;
 mod snapshots;
+#[cfg(feature = "tls")]
+mod tls;
 mod zombies;

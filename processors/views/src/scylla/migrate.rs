@@ -210,14 +210,15 @@ impl Work<'_> {
     }
 
     async fn make_own_tables(&self) -> Result<(), ViewsError> {
-        self.change(
-            "CREATE TABLE IF NOT EXISTS {}.migrations (part smallint, number int, name text, \
-             checksum text, PRIMARY KEY ((part), number))",
-        )
-        .await?;
+        // In this order: who finds the table of migrations relies on the one of locks.
         self.change(
             "CREATE TABLE IF NOT EXISTS {}.migration_locks (name text, holder text, \
              PRIMARY KEY (name))",
+        )
+        .await?;
+        self.change(
+            "CREATE TABLE IF NOT EXISTS {}.migrations (part smallint, number int, name text, \
+             checksum text, PRIMARY KEY ((part), number))",
         )
         .await
     }

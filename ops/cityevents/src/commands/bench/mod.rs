@@ -61,9 +61,12 @@ impl Plan {
 }
 
 pub(super) fn run(arguments: &Bench) -> anyhow::Result<ExitCode> {
-    let mut settings = vec![("telemetry.log_level".to_owned(), "warn".to_owned())];
-    settings.extend(arguments.servers.kafka.clone().map(|to| ("kafka.brokers".to_owned(), to)));
-    let config = Place::default().load(settings)?.config;
+    let settings = vec![("telemetry.log_level".to_owned(), "warn".to_owned())];
+    let mut config = Place::default().load(settings)?.config;
+    if let Some(brokers) = &arguments.servers.kafka {
+        // Only the log is measured there: nothing else of a cluster has to be given.
+        config.kafka.brokers = options::brokers(brokers)?;
+    }
     cityevents_kit::telemetry::init_logging(&config.telemetry)?;
     let folder = arguments.data.clone().unwrap_or_else(std::env::temp_dir);
     std::fs::create_dir_all(&folder)?;

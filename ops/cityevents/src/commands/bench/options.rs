@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::cli::Usage;
+
 /// The servers that `bench kafka` compares.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of kafka and http")]
@@ -44,6 +46,22 @@ pub struct BenchTarget {
     pub events: u32,
 }
 
+/// Reads `--kafka`.
+///
+/// # Errors
+/// [`Usage`] when a broker has no port.
+pub fn brokers(text: &str) -> Result<Vec<String>, Usage> {
+    let brokers: Vec<_> = text.split(',').map(|broker| broker.trim().to_owned()).collect();
+    let has_port = |broker: &String| {
+        let parts = broker.rsplit_once(':');
+        parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    };
+    match brokers.iter().find(|broker| !has_port(broker)) {
+        None => Ok(brokers),
+        Some(wrong) => Err(Usage(format!("--kafka {wrong:?}: write each broker as host:port"))),
+    }
+}
+
 /// A process under a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedPid {
@@ -70,6 +88,15 @@ impl std::str::FromStr for NamedPid {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn brokers_have_ports() {
+        let read = |text: &str| brokers(text).map_err(|usage| usage.0);
+        assert_eq!(read("a:1, b:2").unwrap(), ["a:1", "b:2"]);
+        for wrong in ["a", "a:1,", ":1", "a:b", ""] {
+            assert!(read(wrong).unwrap_err().contains("host:port"), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_process_is_named() {

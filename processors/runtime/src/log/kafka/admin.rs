@@ -32,6 +32,8 @@ use crate::log::{
 
 /// How long one look for a new topic's leaders waits for the next.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(10);
+/// How long brokers have to hear of a new topic, beyond which they may not be allowed to tell.
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
 /// How long the first contact waits before it looks whether it was refused.
 const CONTACT_SLICE: Duration = Duration::from_millis(500);
 
@@ -182,7 +184,23 @@ impl Topics {
             result.map_err(|(_, code)| self.not_made(&doing, code, options))?;
         }
         self.wait_for_leaders(&spec.name, &doing)?;
-        self.describe(&spec.name)
+        self.describe_new(&spec.name)
+    }
+
+    /// Describes a topic that was just made: whichever broker is asked may not have heard of it yet.
+    fn describe_new(&self, name: &str) -> Result<TopicDescription, LogError> {
+        let started = Instant::now();
+        loop {
+            match self.describe(name) {
+                Err(error)
+                    if error.kind() == LogErrorKind::UnknownTopic
+                        && started.elapsed() < self.timeout =>
+                {
+                    std::thread::park_timeout(LOOK_AGAIN_AFTER);
+                }
+                described => return described,
+            }
+        }
     }
 
     /// Takes what the clients have to tell.
@@ -282,15 +300,33 @@ impl Topics {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        let resources: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
-        let admin_options = AdminOptions::new().request_timeout(Some(self.timeout));
+        let started = Instant::now();
+        let results = loop {
+            let results = self.configs_once(names)?;
+            // A broker that has not heard of a new topic yet tells nothing of it.
+            let is_told = |config: &ConfigResource| !config.entries.is_empty();
+            let are_told = results.iter().flatten().all(is_told);
+            if are_told || started.elapsed() >= self.timeout.min(TOLD_WITHIN) {
+                break results;
+            }
+            std::thread::park_timeout(LOOK_AGAIN_AFTER);
+        };
         let doing = |name: &str| format!("describing topic {name}");
-        let results = block_on(self.admin.describe_configs(&resources, &admin_options))
-            .map_err(|error| failed(&doing(names.first().map_or("", String::as_str)), &error))?;
         let named = results.into_iter().zip(names);
         Ok(named
             .map(|(result, name)| result.map_err(|code| with_code(&doing(name), code)))
             .collect())
+    }
+
+    fn configs_once(
+        &self,
+        names: &[String],
+    ) -> Result<Vec<Result<ConfigResource, Code>>, LogError> {
+        let resources: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+        let admin_options = AdminOptions::new().request_timeout(Some(self.timeout));
+        let first = names.first().map_or("", String::as_str);
+        block_on(self.admin.describe_configs(&resources, &admin_options))
+            .map_err(|error| failed(&format!("describing topic {first}"), &error))
     }
 }
 

@@ -155,7 +155,7 @@ impl Caller {
                     self.troubles.pending += 1;
                     told.was_pending = true;
                     // Half of them ask, the others repeat.
-                    if ask.number % 2 == 0 {
+                    if ask.number.is_multiple_of(2) {
                         continue;
                     }
                     match self.question(person, &told.command).await {

@@ -169,7 +169,10 @@ impl Load {
         self.news.notify_all();
         match failed {
             Some(error) => Err(error),
-            None => Ok(Answers { told, troubles, silence_max, took: schedule.start.elapsed() }),
+            None => {
+                let joins = told.iter().filter(|told| told.ask.kind == Kind::Join).count() as u64;
+                Ok(Answers { joins, told, troubles, silence_max, took: schedule.start.elapsed() })
+            }
         }
     }
 
