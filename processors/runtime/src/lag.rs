@@ -1,7 +1,7 @@
 //! How far somebody is behind: in records, and in time by the records' own stamps.
 //!
 //! Two ways to know it. [`of_group`] asks the log about a group's progress, for whoever looks from
-//! outside. [`Backlog`] is what a reader knows of itself while it reads, at no cost.
+//! outside. `Backlog` is what a reader knows of itself while it reads, at no cost.
 
 use std::sync::Arc;
 use std::time::Duration;

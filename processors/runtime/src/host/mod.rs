@@ -108,11 +108,10 @@ impl Host {
         metrics: RuntimeMetrics,
         make: Arc<MakeTask>,
     ) -> Result<Self, LogError> {
-        let member = log.join(&options.group, &options.topics, &options.member)?;
         let states = States::default();
         let (stop, stopped) = bounded(0);
         let name = options.name;
-        let supervisor = Supervisor::new(options, member, make, metrics, states.clone());
+        let supervisor = Supervisor::join(log, options, make, metrics, states.clone())?;
         let thread = spawn(format!("{name}-member"), move || supervisor.run(&stopped))?;
         Ok(Self { name, states, stop, thread: Some(thread) })
     }

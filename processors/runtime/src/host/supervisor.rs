@@ -11,11 +11,16 @@ use parking_lot::Mutex;
 use super::runner::{DRAIN_DEADLINE, Runner};
 use super::states::States;
 use super::{HostOptions, MakeTask, Ownership, TaskState};
-use crate::log::{Committed, LogError, LogErrorKind, Member, MemberEvent, TopicPartition};
+use crate::log::{Committed, Log, LogError, LogErrorKind, Member, MemberEvent, TopicPartition};
 use crate::metrics::RuntimeMetrics;
 
 /// How often the group is asked for news and progress is committed.
 const MEMBER_POLL: Duration = Duration::from_millis(200);
+/// A member that was shut out joins again after so long. Who shut it out may have been itself: a
+/// group whose coordinator went away in the middle of a rebalance takes the repeated request of a
+/// static member for another process. Two processes that really share a name shut each other out
+/// in turn, each red while it is out.
+const JOIN_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Time for all runners to end. One that takes longer (it restores, or the log does not answer) is
 /// left to itself: the reader rule drops what it may still write.
 const END_DEADLINE: Duration = DRAIN_DEADLINE.saturating_add(Duration::from_secs(1));
@@ -24,8 +29,10 @@ const END_DEADLINE: Duration = DRAIN_DEADLINE.saturating_add(Duration::from_secs
 pub(super) type Progress = Arc<Mutex<Option<(TopicPartition, Committed)>>>;
 
 pub(super) struct Supervisor {
+    log: Arc<dyn Log>,
     options: HostOptions,
     member: Box<dyn Member>,
+    shut_out_since: Option<Instant>,
     make: Arc<MakeTask>,
     metrics: RuntimeMetrics,
     states: States,
@@ -44,20 +51,34 @@ struct Running {
 }
 
 impl Supervisor {
-    pub(super) fn new(
+    pub(super) fn join(
+        log: &Arc<dyn Log>,
         options: HostOptions,
-        member: Box<dyn Member>,
         make: Arc<MakeTask>,
         metrics: RuntimeMetrics,
         states: States,
-    ) -> Self {
-        Self { options, member, make, metrics, states, tasks: BTreeMap::new(), assignments: 0 }
+    ) -> Result<Self, LogError> {
+        let member = log.join(&options.group, &options.topics, &options.member)?;
+        let (log, tasks) = (Arc::clone(log), BTreeMap::new());
+        let shut_out_since = None;
+        Ok(Self {
+            log,
+            options,
+            member,
+            shut_out_since,
+            make,
+            metrics,
+            states,
+            tasks,
+            assignments: 0,
+        })
     }
 
     pub(super) fn run(mut self, stopped: &Receiver<()>) {
         loop {
             match self.member.poll(MEMBER_POLL) {
                 Ok(event) => {
+                    self.shut_out_since = None;
                     self.states.set_shut_out(None);
                     if let Some(event) = event {
                         self.handle(event);
@@ -98,13 +119,33 @@ impl Supervisor {
     }
 
     fn handle_error(&mut self, error: &LogError) {
-        tracing::error!(%error, "group {}: {error}", self.options.group);
         if error.kind() == LogErrorKind::Fenced {
+            let since = *self.shut_out_since.get_or_insert_with(|| {
+                tracing::error!(%error, "group {}: {error}", self.options.group);
+                Instant::now()
+            });
             self.states.set_shut_out(Some(error.to_string()));
             let owned: Vec<_> = self.tasks.keys().copied().collect();
             self.lose(&owned);
+            if since.elapsed() >= JOIN_AGAIN_AFTER {
+                self.join_again();
+            }
+        } else {
+            tracing::error!(%error, "group {}: {error}", self.options.group);
         }
         std::thread::park_timeout(MEMBER_POLL);
+    }
+
+    fn join_again(&mut self) {
+        let HostOptions { group, topics, member, .. } = &self.options;
+        self.shut_out_since = None;
+        match self.log.join(group, topics, member) {
+            Ok(joined) => {
+                tracing::warn!("group {group}: {member} joins again");
+                self.member = joined;
+            }
+            Err(error) => tracing::error!(%error, "group {group}: {error}"),
+        }
     }
 
     /// Somebody else has them already, and stores their progress.

@@ -242,6 +242,22 @@ fn a_member_whose_name_somebody_else_took_ends_its_tasks_and_says_so() {
 }
 
 #[test]
+fn a_member_that_was_shut_out_joins_again_under_its_name() {
+    let world = World::new();
+    let first = start(&world, "same");
+    until_ready(&first, 1);
+    let second = start(&world, "same");
+    until_ready(&second, 1);
+    eventually("the first host is shut out", || first.problem());
+    second.stop();
+    until_ready(&first, 1);
+    world.send(&["add a"]);
+    until_answered(&world, 0, 1);
+    assert_eq!(first.problem(), None);
+    first.stop();
+}
+
+#[test]
 fn who_gave_up_waits_for_the_group_and_is_no_problem() {
     let world = World::new();
     let make: Arc<MakeTask> = Arc::new(|_, _| Err(TaskError::GiveUp("a newer one".into())));

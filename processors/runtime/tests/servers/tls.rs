@@ -67,8 +67,9 @@ fn a_plain_connection_to_a_broker_that_wants_tls_names_the_property() {
     assert!(error.to_string().contains("security.protocol"), "{error}");
 }
 
+/// librdkafka does not tell an expired certificate from one that a stranger signed.
 #[test]
-fn an_expired_certificate_is_refused_and_says_so() {
+fn an_expired_certificate_is_refused_and_its_dates_are_pointed_to() {
     let expired = address("CITYEVENTS_STACK_KAFKA_TLS_EXPIRED");
     let options = KafkaOptions { brokers: expired, ..secure(&[]) };
     let error = match KafkaLog::connect(options, KafkaMetrics::unregistered()) {
@@ -77,5 +78,5 @@ fn an_expired_certificate_is_refused_and_says_so() {
     };
     assert_eq!(error.kind(), LogErrorKind::Configuration);
     let message = error.to_string();
-    assert!(message.contains("expired") && message.contains("valid today"), "{message}");
+    assert!(message.contains("valid today"), "{message}");
 }

@@ -10,13 +10,17 @@
 use std::time::Duration;
 
 use scylla::client::session::Session;
-use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
+use scylla::errors::{DbError, ExecutionError};
 use scylla::response::query_result::QueryResult;
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::{Consistency, SerialConsistency, Statement};
 use scylla::value::{CqlValue, Row};
 use tokio::time::{Instant, sleep};
 
+use super::applied::{
+    MIGRATIONS, applied, applied_if_there, check_applied, checksum, db_error, has_keyspace,
+    known_version,
+};
 use super::errors::Verdict;
 use super::request::{collect, refused};
 use super::{SchemaError, ScyllaOptions, connect};
@@ -36,19 +40,6 @@ const LOCK_POLL: Duration = Duration::from_millis(250);
 
 /// The only lock.
 const LOCK_NAME: &str = "migrate";
-
-struct Migration {
-    number: u32,
-    name: &'static str,
-    cql: &'static str,
-}
-
-/// In order, without gaps. One that was released never changes.
-const MIGRATIONS: &[Migration] = &[Migration {
-    number: 1,
-    name: "tables",
-    cql: include_str!("../../migrations/0001_tables.cql"),
-}];
 
 /// What `migrate` did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,12 +63,6 @@ pub struct SchemaVersion {
     pub version: u32,
 }
 
-struct Applied {
-    number: u32,
-    name: String,
-    checksum: String,
-}
-
 /// Makes the keyspace if it is not there, and brings it to the version of this program.
 ///
 /// A keyspace that is there keeps its replication, and whatever else it was made with.
@@ -90,10 +75,9 @@ pub async fn migrate(options: &ScyllaOptions) -> Result<Migrated, ViewsError> {
         work.make_keyspace().await?;
     }
     // Refused before anything is written.
-    if has_table(&session, keyspace, "migrations").await? {
-        check_applied(keyspace, &applied(&session, keyspace).await?)?;
-    } else {
-        work.make_own_tables().await?;
+    match applied_if_there(&session, keyspace).await? {
+        Some(applied) => check_applied(keyspace, &applied)?,
+        None => work.make_own_tables().await?,
     }
     let holder = format!("process {} ({})", std::process::id(), token());
     work.lock(&holder).await?;
@@ -117,11 +101,7 @@ pub(super) async fn check_session(
     if !has_keyspace(session, keyspace).await? {
         return Err(SchemaError::MissingKeyspace { keyspace: keyspace.to_owned() }.into());
     }
-    let applied = if has_table(session, keyspace, "migrations").await? {
-        applied(session, keyspace).await?
-    } else {
-        Vec::new()
-    };
+    let applied = applied_if_there(session, keyspace).await?.unwrap_or_default();
     check_applied(keyspace, &applied)?;
     let (found, known) = (applied.len() as u32, known_version());
     if found < known {
@@ -129,38 +109,6 @@ pub(super) async fn check_session(
         return Err(SchemaError::OlderKeyspace { keyspace, found, known }.into());
     }
     Ok(SchemaVersion { keyspace: keyspace.to_owned(), version: known })
-}
-
-const fn known_version() -> u32 {
-    MIGRATIONS.len() as u32
-}
-
-/// What was applied must be what this program would have applied, in order, and nothing more.
-fn check_applied(keyspace: &str, applied: &[Applied]) -> Result<(), SchemaError> {
-    let (found, known) = (applied.iter().map(|one| one.number).max(), known_version());
-    if let Some(found) = found.filter(|found| *found > known) {
-        return Err(SchemaError::NewerKeyspace { keyspace: keyspace.to_owned(), found, known });
-    }
-    for (migration, one) in MIGRATIONS.iter().zip(applied) {
-        let checksum = checksum(migration.cql);
-        if (one.number, one.name.as_str(), &one.checksum)
-            != (migration.number, migration.name, &checksum)
-        {
-            return Err(SchemaError::ChangedMigration {
-                keyspace: keyspace.to_owned(),
-                number: migration.number,
-                found: format!("{} {} {}", one.number, one.name, one.checksum),
-                known: format!("{} {} {checksum}", migration.number, migration.name),
-            });
-        }
-    }
-    Ok(())
-}
-
-fn checksum(cql: &str) -> String {
-    let mut hex = blake3::hash(cql.as_bytes()).to_hex();
-    hex.truncate(32);
-    hex.to_string()
 }
 
 /// Differs from one call to the next, in this process and in others.
@@ -355,72 +303,15 @@ fn schema_statement(text: String) -> Statement {
     statement
 }
 
-/// The error of the database, and its words.
-fn db_error(error: &ExecutionError) -> Option<(&DbError, &str)> {
-    match error {
-        ExecutionError::LastAttemptError(RequestAttemptError::DbError(error, detail)) => {
-            Some((error, detail))
-        }
-        _ => None,
-    }
-}
-
 fn is_applied(result: QueryResult) -> Result<bool, ViewsError> {
     let rows = result.into_rows_result().map_err(refused)?;
     let row: Row = rows.first_row().map_err(refused)?;
     Ok(matches!(row.columns.first(), Some(Some(CqlValue::Boolean(true)))))
 }
 
-async fn has_keyspace(session: &Session, keyspace: &str) -> Result<bool, ViewsError> {
-    let text = "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?";
-    exists(session, text, (keyspace,)).await
-}
-
-async fn has_table(session: &Session, keyspace: &str, table: &str) -> Result<bool, ViewsError> {
-    let text = "SELECT table_name FROM system_schema.tables \
-                WHERE keyspace_name = ? AND table_name = ?";
-    exists(session, text, (keyspace, table)).await
-}
-
-async fn exists(
-    session: &Session,
-    text: &str,
-    values: impl SerializeRow,
-) -> Result<bool, ViewsError> {
-    let mut statement = Statement::new(text);
-    statement.set_consistency(Consistency::One);
-    let result = session.query_unpaged(statement, values).await.map_err(|error| plain(&error))?;
-    Ok(result.into_rows_result().map_err(refused)?.rows_num() > 0)
-}
-
-async fn applied(session: &Session, keyspace: &str) -> Result<Vec<Applied>, ViewsError> {
-    let text = format!("SELECT number, name, checksum FROM {keyspace}.migrations WHERE part = 0");
-    let mut statement = Statement::new(text);
-    statement.set_consistency(Consistency::LocalQuorum);
-    let result = session.query_unpaged(statement, ()).await.map_err(|error| plain(&error))?;
-    let rows: Vec<(i32, String, String)> = collect(&result.into_rows_result().map_err(refused)?)?;
-    let applied = |(number, name, checksum): (i32, _, _)| Applied {
-        number: u32::try_from(number).unwrap_or(0),
-        name,
-        checksum,
-    };
-    Ok(rows.into_iter().map(applied).collect())
-}
-
-fn plain(error: &ExecutionError) -> ViewsError {
-    Verdict::of(error).into_error(error.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn migrations_are_numbered_without_gaps() {
-        for (number, migration) in (1..).zip(MIGRATIONS) {
-            assert_eq!(migration.number, number);
-        }
-    }
 
     #[test]
     fn every_statement_of_a_migration_can_be_run_again_and_names_its_table() {
@@ -441,22 +332,5 @@ mod tests {
                 assert!(statements.all(|statement| !statement.contains(word)), "{word}");
             }
         }
-    }
-
-    #[test]
-    fn a_keyspace_with_more_or_with_something_else_is_refused() {
-        let one = |number: u32, name: &str, checksum: String| Applied {
-            number,
-            name: name.to_owned(),
-            checksum,
-        };
-        let first = || one(1, "tables", checksum(MIGRATIONS[0].cql));
-        assert!(check_applied("k", &[]).is_ok());
-        assert!(check_applied("k", &[first()]).is_ok());
-        let kind = |applied: &[Applied]| check_applied("k", applied).map_err(|error| error.kind());
-        let newer = [first(), one(known_version() + 1, "later", String::new())];
-        assert_eq!(kind(&newer), Err("newer_keyspace"));
-        assert_eq!(kind(&[one(1, "tables", "00".to_owned())]), Err("changed_migration"));
-        assert_eq!(kind(&[one(1, "other", checksum(MIGRATIONS[0].cql))]), Err("changed_migration"));
     }
 }

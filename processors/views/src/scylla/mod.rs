@@ -18,6 +18,7 @@
 //! The driver works on the tokio runtime within which [`ScyllaViews::connect`] was called; answers
 //! can be awaited on any executor.
 
+mod applied;
 mod connect;
 mod errors;
 mod events;

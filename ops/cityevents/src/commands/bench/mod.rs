@@ -61,7 +61,9 @@ impl Plan {
 }
 
 pub(super) fn run(arguments: &Bench) -> anyhow::Result<ExitCode> {
-    let settings = vec![("telemetry.log_level".to_owned(), "warn".to_owned())];
+    // Servers that do not answer are what chaos is about.
+    let level = if arguments.scenario == Scenario::Chaos { "error" } else { "warn" };
+    let settings = vec![("telemetry.log_level".to_owned(), level.to_owned())];
     let mut config = Place::default().load(settings)?.config;
     if let Some(brokers) = &arguments.servers.kafka {
         // Only the log is measured there: nothing else of a cluster has to be given.

@@ -18,6 +18,9 @@ use crate::load::crowd::Person;
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// Nobody asks longer than that; who has no decision by then counts as lost.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(180);
+/// A connection that was idle for so long is not used again: half of the notice that a server gives
+/// before it closes idle ones, so that no request crosses with the close.
+const IDLE_MAX: Duration = Duration::from_millis(250);
 /// Between two tries while nobody can be reached, or everybody is busy.
 const PAUSE: Duration = Duration::from_millis(50);
 /// After a 202, what came of the command is asked for so often before the key is repeated.
@@ -112,12 +115,14 @@ pub(super) struct Caller {
     targets: Arc<Targets>,
     turn: usize,
     connection: Option<Connection>,
+    used_at: Instant,
     pub(super) troubles: Troubles,
 }
 
 impl Caller {
     pub(super) fn new(targets: Arc<Targets>, turn: usize) -> Self {
-        Self { targets, turn, connection: None, troubles: Troubles::default() }
+        let (connection, troubles) = (None, Troubles::default());
+        Self { targets, turn, connection, used_at: Instant::now(), troubles }
     }
 
     /// Asks with one key until there is a decision.
@@ -210,6 +215,9 @@ impl Caller {
         path: &str,
         headers: &[(&'static str, &str)],
     ) -> Option<Answer> {
+        if self.used_at.elapsed() >= IDLE_MAX {
+            self.connection = None;
+        }
         if self.connection.is_none() {
             self.turn += 1;
             let address = self.targets.pick(self.turn)?;
@@ -224,7 +232,10 @@ impl Caller {
         let connection = self.connection.as_mut()?;
         let sent = connection.send(method, path, headers, Bytes::new());
         let failed = match tokio::time::timeout(ANSWER_WITHIN, sent).await {
-            Ok(Ok(answer)) => return Some(answer),
+            Ok(Ok(answer)) => {
+                self.used_at = Instant::now();
+                return Some(answer);
+            }
             Ok(Err(error)) if is_unsent(&error) => &mut self.troubles.unreached,
             Ok(Err(_)) => &mut self.troubles.cut,
             Err(_) => &mut self.troubles.unanswered,

@@ -62,6 +62,8 @@ pub(super) struct Load {
     targets: Arc<Targets>,
     next: AtomicU64,
     may_end: AtomicBool,
+    /// Somebody asked for far too long: nobody else need try.
+    is_hopeless: AtomicBool,
     /// Event and person of those who have a place and will leave.
     leavers: Mutex<HashSet<(usize, usize)>>,
     standing: Mutex<Standing>,
@@ -109,6 +111,7 @@ impl Load {
             targets,
             next: AtomicU64::new(0),
             may_end: AtomicBool::new(false),
+            is_hopeless: AtomicBool::new(false),
             leavers: Mutex::default(),
             standing: Mutex::new(standing),
             news: Condvar::new(),
@@ -185,7 +188,7 @@ impl Load {
         let mut all = Vec::new();
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
-            if self.is_last(number) {
+            if self.is_last(number) || self.is_hopeless.load(Ordering::Relaxed) {
                 return Ok((all, caller.troubles));
             }
             tokio::time::sleep_until(schedule.due(number).into()).await;
@@ -231,6 +234,9 @@ impl Load {
         let goal = &self.goals[ask.event];
         let person = &self.people[ask.person];
         let told = caller.decide(ask, person, goal.path(ask.kind), &self.key(&ask)).await;
+        if told.verdict == Verdict::Nothing {
+            self.is_hopeless.store(true, Ordering::Relaxed);
+        }
         self.count(goal.partition as usize);
         told
     }

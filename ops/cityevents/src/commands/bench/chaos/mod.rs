@@ -95,6 +95,14 @@ pub(super) fn run(arguments: &Bench) -> anyhow::Result<ExitCode> {
     }
     let joins = u64::from(arguments.chaos.joins).div_ceil(faults.len().max(1) as u64);
     let own = OwnServers::new(&arguments.chaos.stack, &folder.join("servers"));
+    let uses_own = groups.iter().any(|(needs, _)| *needs != Needs::Configured);
+    // They start while the first faults strike elsewhere; whoever needs them waits for them.
+    let starting = (uses_own && groups.len() > 1).then(|| {
+        let own = own.clone();
+        std::thread::spawn(move || {
+            own.run(&["up", "kafka-cluster", "kafka", "cassandra", "registry"])
+        })
+    });
     let ran = match groups.as_slice() {
         [(needs, group)] => {
             let plan = Plan {
@@ -110,7 +118,8 @@ pub(super) fn run(arguments: &Bench) -> anyhow::Result<ExitCode> {
             delegate(arguments, group, &folder, seed, joins, &mut report)
         }),
     };
-    let uses_own = groups.iter().any(|(needs, _)| *needs != Needs::Configured);
+    // Whether they started, those who needed them have said.
+    let _started = starting.map(std::thread::JoinHandle::join);
     if uses_own && !arguments.chaos.keep_servers {
         own.run(&["down"])?;
     }

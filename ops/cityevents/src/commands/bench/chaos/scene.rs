@@ -140,17 +140,21 @@ impl Scene {
         let (owner, goals) = (&self.owner, self.goals);
         let goals = self.runtime.block_on(async {
             let mut connection = Connection::open(address).await?;
-            let mut made: Vec<Goal> = Vec::new();
+            let mut made: Vec<(usize, Goal)> = Vec::new();
             let of_each = goals.div_ceil(PARTITIONS as usize) * ROUNDS_MAX;
             while made.len() < goals * ROUNDS_MAX {
                 let id = publish_event(&mut connection, owner, &title, places, Some(line)).await?;
                 let partition = partition_of(id.as_bytes(), PARTITIONS);
                 let id = id.parse::<EventId>().map_err(|_| anyhow::anyhow!("{id} is no id"))?;
                 // As many of each partition; one too many is left alone.
-                if made.iter().filter(|goal| goal.partition == partition).count() < of_each {
-                    made.push(Goal::new(id, partition));
+                let earlier = made.iter().filter(|(_, goal)| goal.partition == partition).count();
+                if earlier < of_each {
+                    made.push((earlier, Goal::new(id, partition)));
                 }
             }
+            // In turn, so that every round has all partitions.
+            made.sort_by_key(|(earlier, goal)| (*earlier, goal.partition));
+            let made: Vec<Goal> = made.into_iter().map(|(_, goal)| goal).collect();
             anyhow::Ok(made)
         })?;
         ensure!(!goals.is_empty(), "a load without events");
