@@ -6,6 +6,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, Telemetry};
 
+/// What the embedded store tells of each of its files at every start is for its own developers; a
+/// filter that names these targets still brings it back.
+const QUIET: &str = "fjall=warn,lsm_tree=warn";
+
 /// Logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
@@ -19,7 +23,7 @@ pub enum LoggingError {
 
 /// Sets up logging for the process; once, early.
 pub fn init_logging(telemetry: &Telemetry) -> Result<(), LoggingError> {
-    let filter = EnvFilter::try_new(&telemetry.log_level)?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", telemetry.log_level))?;
     let terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
