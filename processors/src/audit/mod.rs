@@ -284,8 +284,7 @@ impl PartitionAudit {
         let fact = link.fact.as_ref().map(|fact| (last - 1, Some(fact.command)));
         for (command, id) in closed.chain(fact) {
             if command != expected {
-                let seen = format!("command {expected} of {} has no verdict", self.commands);
-                return wrong(&self.facts, seen);
+                return Err(self.without_verdict(log, offset, expected..command)?);
             }
             expected += 1;
             let written = match self.command_reader.find(log, command)? {
@@ -313,8 +312,7 @@ impl PartitionAudit {
             }
         }
         if expected != last {
-            let seen = format!("commands {expected} to {} have no verdict", last - 1);
-            return wrong(&self.facts, seen);
+            return Err(self.without_verdict(log, offset, expected..last)?);
         }
         report.commands += last - first;
         for closed in &link.closed {
@@ -326,6 +324,23 @@ impl PartitionAudit {
             *report.without_effect.entry(code.to_owned()).or_default() += 1;
         }
         Ok(())
+    }
+
+    /// What is wrong with commands that a link went past: they expired, and somebody let the
+    /// partition go on without them, or the chain is broken.
+    fn without_verdict(
+        &mut self,
+        log: &dyn Log,
+        offset: u64,
+        commands: Range<u64>,
+    ) -> Result<AuditError, AuditError> {
+        let (first, last) = (commands.start, commands.end - 1);
+        let newest = self.command_reader.find(log, last)?;
+        if matches!(newest, Found::Expired) {
+            return Ok(AuditError::Lost { partition: self.commands.clone(), first, last });
+        }
+        let seen = format!("command {first} of {} has no verdict", self.commands);
+        Ok(AuditError::Chain { partition: self.facts.clone(), offset, seen })
     }
 
     /// Folds a fact twice; the second fold is taken apart and put together again now and then.

@@ -43,6 +43,7 @@ impl Workers<'_> {
             self.full_name(&topic::EVENT_COMMANDS_DLQ),
         );
         options.burst.records = config.registration.burst_max as usize;
+        options.skip_expired = config.registration.skip_expired;
         let make = if config.is_cluster() && config.registration.standby {
             let pool = StandbyPool::start(source, Registration::default)?;
             self.stop_standbys_in_time(&pool);

@@ -82,6 +82,15 @@ fn commands_that_expired_undecided_stop_their_partition_and_audit_and_lag_tell_o
     assert!(said.out.contains("3 records were thrown away unread"), "{said:?}");
     let said = cluster.run(&["audit"]);
     said.failed(1, &["commands 2 to 4 of ", "expired before they were decided"]);
+    // The way on that the message names.
+    assert!(told.contains("registration.skip_expired = true"), "{told}");
+    let cluster = cluster.setting("CITYEVENTS__REGISTRATION__SKIP_EXPIRED", "true");
+    cluster.send_joins(1);
+    Registration::start(&cluster).until_ready().until_decided(6).stop();
+    assert_eq!(cluster.lag_of("registration")["records"], 0);
+    // What was lost stays lost, and is not hushed up.
+    let said = cluster.run(&["audit"]);
+    said.failed(1, &["commands 2 to 4 of ", "expired before they were decided"]);
 }
 
 #[test]

@@ -157,6 +157,7 @@ sections! {
         snapshot_every: Duration,
         snapshots_kept: u32,
         standby: bool,
+        skip_expired: bool,
         burst_max: u32,
         restarts_max: u32,
         #[serde(with = "duration")]

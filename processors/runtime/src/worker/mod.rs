@@ -47,6 +47,8 @@ pub struct WorkerOptions {
     pub in_flight_bytes_max: usize,
     /// When there are too many dead letters.
     pub circuit: CircuitPolicy,
+    /// Goes on behind commands that the log threw away undecided, rather than stopping there.
+    pub skip_expired: bool,
     /// A rule left out on purpose.
     #[cfg(feature = "testing")]
     pub broken: Option<BrokenRule>,
@@ -61,6 +63,7 @@ impl WorkerOptions {
             burst: PollLimit { records: 8_192, bytes: 4 << 20 },
             in_flight_bytes_max: 16 << 20,
             circuit: CircuitPolicy::default(),
+            skip_expired: false,
             #[cfg(feature = "testing")]
             broken: None,
         }

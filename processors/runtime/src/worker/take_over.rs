@@ -46,9 +46,8 @@ impl<T: Topology> Worker<T> {
             let reason = format!("the genesis of {fact_partition} is written but does not count");
             return Err(TaskError::Restart(reason));
         };
-        check_cursor(&source, &command_partition, cursor)?;
-        let commands =
-            source.log.reader(&command_partition, cursor.next_command(), Isolation::Uncommitted)?;
+        let next = first_command(&source, &command_partition, cursor, options.skip_expired)?;
+        let commands = source.log.reader(&command_partition, next, Isolation::Uncommitted)?;
         let name = format!("{}-{partition}", source.topology);
         #[cfg_attr(not(feature = "testing"), expect(unused_mut, reason = "tests break rules"))]
         let mut writer = ChainWriter::new(cursor, high);
@@ -127,20 +126,29 @@ fn write_genesis<T: Topology>(
     Side::new(source.log.clone(), name)?.keep(facts, genesis, GENESIS_WAIT)
 }
 
-/// Whether the commands behind the cursor are still there.
-fn check_cursor(
+/// Where to go on. The commands behind the cursor have to be there still, unless somebody said that
+/// those which are not may be left out.
+fn first_command(
     source: &Source,
     commands: &TopicPartition,
     cursor: Cursor,
-) -> Result<(), TaskError> {
+    skip_expired: bool,
+) -> Result<u64, TaskError> {
     let marks = source.log.watermarks(commands)?;
     let next = cursor.next_command();
     if next < marks.low {
-        return Err(TaskError::Stop(format!(
-            "commands {next} to {} of {commands} expired before they were decided: raise the \
-             retention of the topic, then tell the callers; `cityevents explain` names the last \
-             decided one",
+        let expired = format!(
+            "commands {next} to {} of {commands} expired before they were decided",
             marks.low - 1
+        );
+        if skip_expired {
+            tracing::error!("{expired}, and are left out");
+            return Ok(marks.low);
+        }
+        return Err(TaskError::Stop(format!(
+            "{expired}: raise the retention of the topic and tell the callers \
+             (`cityevents explain` names the last decided one), then set \
+             registration.skip_expired = true until this partition is ready again"
         )));
     }
     if next > marks.high {
@@ -151,5 +159,5 @@ fn check_cursor(
             marks.high
         )));
     }
-    Ok(())
+    Ok(next)
 }
