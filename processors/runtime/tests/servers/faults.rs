@@ -64,15 +64,15 @@ fn a_producer_that_failed_once_fails_for_ever_and_another_goes_on() {
 
 #[test]
 fn an_append_that_nobody_acknowledges_fails_within_its_time() {
-    let mock = mock(Duration::from_secs(1));
+    let mock = mock(Duration::from_secs(3));
     let mut producer = mock.log.producer("orders").unwrap();
     producer.append(&place(0), numbered("before", 0..1)).unwrap();
-    deliveries(&mut *producer);
+    assert!(deliveries(&mut *producer).iter().all(|delivery| delivery.result.is_ok()));
     mock.cluster.broker_down(1).unwrap();
     let started = std::time::Instant::now();
     producer.append(&place(0), numbered("lost", 0..5)).unwrap();
     let all = deliveries(&mut *producer);
-    assert!(started.elapsed() < Duration::from_secs(5), "it took {:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(30), "it took {:?}", started.elapsed());
     assert_eq!(all.iter().map(|delivery| delivery.count).sum::<u64>(), 5);
     for delivery in all {
         assert_eq!(delivery.result.unwrap_err().kind(), LogErrorKind::TimedOut);
