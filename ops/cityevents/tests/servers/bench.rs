@@ -21,3 +21,17 @@ fn everybody_is_measured_and_what_they_took_is_told() {
         assert_eq!(entry["waited"]["kind"] != "not_asked", is_paced, "{entry}");
     }
 }
+
+#[test]
+fn what_kafka_holds_is_restored_whole_from_facts_and_from_snapshots() {
+    let mut asked = command();
+    asked.args(["bench", "restore", "--kafka", &stack::kafka(), "--output", "json"]);
+    asked.args(["--registrations", "40000", "--runs", "1"]);
+    asked.env("CITYEVENTS__KAFKA__REPLICATION", "1").env("CITYEVENTS__KAFKA__MIN_INSYNC", "1");
+    // It fails by itself when a registration is missing.
+    let answer = said(asked.output().unwrap()).json();
+    let rows = answer["rows"].as_array().unwrap();
+    assert!(rows.iter().all(|row| row["measured"].as_f64().unwrap() > 0.0), "{answer}");
+    let conditions = rows[1]["conditions"].as_str().unwrap();
+    assert!(conditions.contains("4 partitions of Kafka"), "{answer}");
+}

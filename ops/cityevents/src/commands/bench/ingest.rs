@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -41,12 +42,18 @@ pub(super) fn measure(plan: &Plan) -> anyhow::Result<Vec<Row>> {
 fn upload(plan: &Plan, waits: bool) -> anyhow::Result<Row> {
     let folder = plan.folder()?;
     let mut key = String::new();
-    let stage = Stage::start(folder.path(), |config| {
-        let keys = ApiKeys::open(&config.keys_dir())?;
-        let (_, secret) = keys.create(&[Scope::Ingest], "bench")?;
+    let mut make_key = |keys: &Path| {
+        let (_, secret) = ApiKeys::open(keys)?.create(&[Scope::Ingest], "bench")?;
         key.push_str(secret.expose());
-        Ok(())
-    })?;
+        anyhow::Ok(())
+    };
+    let stage = match (&plan.target.url, &plan.target.keys) {
+        (Some(url), Some(keys)) => {
+            make_key(keys)?;
+            Stage::attach(url, &plan.target)?
+        }
+        _ => Stage::start(folder.path(), |config| make_key(&config.keys_dir()))?,
+    };
     let load = load_runtime()?;
     let events: Result<Vec<EventId>, _> =
         stage.publish(&load, EVENTS)?.iter().map(|event| event.parse()).collect();

@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use cityevents_kit::Config;
 use serde_json::json;
 
 use self::measure::{Row, medians};
@@ -49,6 +50,8 @@ struct Plan {
     folder: PathBuf,
     /// What `http` measures.
     target: BenchTarget,
+    /// The brokers that `restore` reads from, in place of a folder.
+    kafka: Option<Config>,
     /// Servers whose processor time is told.
     processes: Processes,
 }
@@ -79,6 +82,7 @@ pub(super) fn run(arguments: &Bench) -> anyhow::Result<ExitCode> {
         registrations: arguments.registrations,
         folder,
         target: arguments.target.clone(),
+        kafka: arguments.servers.kafka.is_some().then(|| config.clone()),
         processes: arguments
             .servers
             .pids

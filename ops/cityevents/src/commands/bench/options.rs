@@ -8,9 +8,10 @@ use crate::cli::Usage;
 
 /// The servers that `bench kafka` compares.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Options of kafka and http")]
+#[command(next_help_heading = "Options of kafka, restore, http and ingest")]
 pub struct BenchServers {
-    /// For `kafka`: brokers, with commas between [default: kafka.brokers of the configuration]
+    /// For `kafka` and `restore`: brokers, with commas between [default: for `kafka` those of the
+    /// configuration; `restore` uses the embedded log]
     #[arg(long, value_name = "HOST:PORT")]
     pub kafka: Option<String>,
     /// For `kafka`: a PostgreSQL to compare with; a schema is made and dropped
@@ -28,17 +29,17 @@ pub struct BenchServers {
     pub pids: Vec<NamedPid>,
 }
 
-/// A running instance that `bench http` measures.
+/// A running instance that is measured.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Options of kafka and http")]
+#[command(next_help_heading = "Options of kafka, restore, http and ingest")]
 pub struct BenchTarget {
-    /// For `http`: a running instance; it should run with `limits.enabled = false`
+    /// For `http` and `ingest`: a running instance; it should run with `limits.enabled = false`
     #[arg(long, value_name = "URL", requires = "ops_url", requires = "keys")]
     pub url: Option<String>,
     /// Operations listener of one of the running instance's processes: it is asked for the lag
     #[arg(long, value_name = "URL", requires = "url")]
     pub ops_url: Option<String>,
-    /// Folder of the keys of the running instance, to sign tokens with
+    /// Folder of the keys of the running instance, to sign tokens with; `ingest` makes an API key
     #[arg(long, value_name = "DIR", requires = "url")]
     pub keys: Option<PathBuf>,
     /// For `http`: events that are joined at the same time

@@ -14,10 +14,10 @@ use uuid::Uuid;
 use crate::commands::random_id;
 use crate::instance;
 
-/// A log on the cluster, for one backlog.
-pub(super) struct Cluster {
-    pub(super) log: Arc<dyn Log>,
-    pub(super) prefix: String,
+/// A log on the cluster, for one measurement.
+pub(in crate::commands::bench) struct Cluster {
+    pub(in crate::commands::bench) log: Arc<dyn Log>,
+    pub(in crate::commands::bench) prefix: String,
     admin: AdminClient<DefaultClientContext>,
 }
 
@@ -26,7 +26,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When they cannot be reached.
-    pub(super) fn connect(config: &Config) -> anyhow::Result<Self> {
+    pub(in crate::commands::bench) fn connect(config: &Config) -> anyhow::Result<Self> {
         let kafka = &config.kafka;
         let options = instance::kafka_options(config, "cityevents-bench");
         let mut client = ClientConfig::new();

@@ -24,7 +24,7 @@ use cityevents_runtime::log::Isolation;
 use cityevents_schemas::topic;
 use serde_json::json;
 
-use self::cluster::Cluster;
+pub(super) use self::cluster::Cluster;
 use self::load::{Driven, Expected, Offer, Told, drive};
 use self::paced::{Pace, Paced};
 use self::postgres::{Form, Postgres};
