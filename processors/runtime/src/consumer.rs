@@ -70,8 +70,11 @@ impl<S: FactSink> Task for FactConsumer<S> {
         let followed = self.follower.poll(BATCH, timeout, &mut self.batch)?;
         let first_at_ms = self.batch.first().map(|link| link.record.timestamp_ms);
         self.backlog.taken(first_at_ms, followed.end_of_partition);
+        // Progress goes past records that do not count, too: else a partition that ends with some
+        // would seem to lag for ever.
+        let went_past = followed.records > 0 && self.follower.is_settled();
         if let Some(after) = self.follower.position()
-            && !self.batch.is_empty()
+            && (went_past || !self.batch.is_empty())
         {
             self.sink.write(&self.batch, after)?;
             self.done = Some(after);

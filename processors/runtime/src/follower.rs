@@ -134,6 +134,12 @@ impl Follower {
         self.reader.position()
     }
 
+    /// Whether everything below [`Follower::offset`] is settled: it counts, or never will. Records
+    /// ahead of the chain are not, since the links before them may be missing.
+    pub const fn is_settled(&self) -> bool {
+        self.ahead_since_ms.is_none()
+    }
+
     /// Which partition this follows.
     pub const fn partition(&self) -> &TopicPartition {
         &self.partition

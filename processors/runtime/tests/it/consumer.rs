@@ -229,3 +229,32 @@ fn a_hosted_consumer_that_failed_goes_on_from_its_position() {
     assert_eq!(committed.offset, 3);
     assert_eq!(world.log.records(&place, Isolation::Committed).unwrap().len(), 3);
 }
+
+#[test]
+fn progress_goes_past_records_that_do_not_count_but_not_past_a_gap() {
+    let world = World::new();
+    let mut worker = world.worker();
+    world.send(&["add a"]);
+    run(&mut worker).unwrap();
+    let sink = Memory::default();
+    let mut consumer = FactConsumer::start(&world.source, 0, sink.clone()).unwrap();
+    consumer.step(Duration::ZERO).unwrap();
+    let before = consumer.progress().unwrap().1;
+    let links = world.records(FACTS, 0);
+    for record in links {
+        world.append(&TopicPartition::new(FACTS, 0), again(record));
+    }
+    consumer.step(Duration::ZERO).unwrap();
+    let (_, after) = consumer.progress().unwrap();
+    assert_eq!((after.offset, after.metadata), (before.offset + 2, before.metadata));
+    assert_eq!(sink.values.lock().len(), 2, "nothing came twice");
+    // A link whose predecessor is missing may still get it.
+    let other = World::new();
+    let mut ahead = other.worker();
+    other.send(&["add x", "add y", "add z"]);
+    run(&mut ahead).unwrap();
+    let last = other.records(FACTS, 0).pop().unwrap();
+    world.append(&TopicPartition::new(FACTS, 0), again(last));
+    consumer.step(Duration::ZERO).unwrap();
+    assert_eq!(consumer.progress().unwrap().1.offset, after.offset);
+}

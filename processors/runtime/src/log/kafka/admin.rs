@@ -37,8 +37,8 @@ const TOLD_WITHIN: Duration = Duration::from_secs(5);
 /// How long the first contact waits before it looks whether it was refused.
 const CONTACT_SLICE: Duration = Duration::from_millis(500);
 
-/// Asks for topics and makes them.
-pub(super) struct Topics {
+/// Clients that ask for topics and make them.
+pub(super) struct Clients {
     client: BaseConsumer<IdListener>,
     admin: AdminClient<Plain>,
     /// Held from a question to the end of its log lines.
@@ -46,7 +46,7 @@ pub(super) struct Topics {
     timeout: Duration,
 }
 
-impl Topics {
+impl Clients {
     pub(super) fn new(options: &KafkaOptions, metrics: &KafkaMetrics) -> Result<Self, LogError> {
         let listener = IdListener::new(metrics);
         let client = options
@@ -63,7 +63,6 @@ impl Topics {
         Ok(Self { client, admin, asking: Mutex::default(), timeout: options.request_timeout })
     }
 
-    /// The cluster's id, or why there is no talking to it.
     pub(super) fn contact(&self, options: &KafkaOptions) -> Result<String, LogError> {
         let started = Instant::now();
         loop {
@@ -112,7 +111,6 @@ impl Topics {
         self.describe_with(name, &config)
     }
 
-    /// The copies of a topic: of the partition that has the fewest.
     pub(super) fn copies(&self, name: &str) -> Result<Copies, LogError> {
         let doing = format!("describing topic {name}");
         let metadata = self
@@ -130,12 +128,10 @@ impl Topics {
         })
     }
 
-    /// How many partitions a topic has.
     pub(super) fn partitions(&self, name: &str) -> Result<u32, LogError> {
         self.look_up(name).map(|(partitions, _)| partitions)
     }
 
-    /// Whether there is such a partition.
     pub(super) fn check(&self, partition: &TopicPartition) -> Result<(), LogError> {
         let count = self.partitions(&partition.topic)?;
         if partition.partition < count {
@@ -153,7 +149,17 @@ impl Topics {
         let (low, high) = match found {
             Ok(found) => found,
             Err(error) => {
+                // The client's own word for what it has not heard of lately.
+                let is_unknown = matches!(
+                    error.rdkafka_error_code(),
+                    Some(Code::UnknownPartition | Code::UnknownTopic)
+                );
                 let doing = format!("asking for the watermarks of {partition}");
+                if is_unknown {
+                    self.check(partition)?;
+                    let message = format!("{doing} failed: its leader is not known yet");
+                    return Err(LogError::new(LogErrorKind::Unavailable, message));
+                }
                 return Err(failed(&doing, &error));
             }
         };

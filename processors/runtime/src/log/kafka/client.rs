@@ -1,6 +1,7 @@
 //! What all clients of a cluster have in common: their log lines go to tracing, their figures to
 //! the metrics, and what went wrong is kept for who asks why.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -25,12 +26,18 @@ pub(super) struct Core {
     name: String,
     metrics: ClientMetrics,
     complaints: Mutex<Vec<(Code, String)>>,
+    /// Statistics in a row that knew of no broker.
+    without_brokers: AtomicU32,
 }
+
+/// So many in a row, since one may fall between two lists of brokers.
+const STRANDED_AFTER: u32 = 2;
 
 impl Core {
     pub(super) fn new(name: &str, metrics: &KafkaMetrics) -> Self {
         let complaints = Mutex::default();
-        Self { name: name.to_owned(), metrics: metrics.client(name), complaints }
+        let without_brokers = AtomicU32::new(0);
+        Self { name: name.to_owned(), metrics: metrics.client(name), complaints, without_brokers }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -65,7 +72,21 @@ impl Core {
     }
 
     pub(super) fn on_statistics(&self, statistics: &Statistics) {
+        let is_broker = |source: &str| matches!(source, "learned" | "configured");
+        if statistics.brokers.values().any(|broker| is_broker(&broker.source)) {
+            self.without_brokers.store(0, Ordering::Relaxed);
+        } else {
+            self.without_brokers.fetch_add(1, Ordering::Relaxed);
+        }
         self.metrics.report(statistics);
+    }
+
+    /// Whether the client has forgotten every broker, and will never find one again: a cluster of
+    /// one broker that starts again tells of its topics before it counts itself as a broker, and
+    /// librdkafka takes such an answer at its word
+    /// (<https://github.com/confluentinc/librdkafka/issues/5301>). Only another client helps.
+    pub(super) fn is_stranded(&self) -> bool {
+        self.without_brokers.load(Ordering::Relaxed) >= STRANDED_AFTER
     }
 
     pub(super) fn on_error(&self, error: &KafkaError, reason: &str) {

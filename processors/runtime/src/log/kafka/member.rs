@@ -224,6 +224,10 @@ impl KafkaMember {
     }
 
     fn check_alive(&self) -> Result<(), LogError> {
+        if self.consumer().context().core.is_stranded() {
+            let message = format!("this member of group {} lost every broker", self.group);
+            return Err(LogError::new(LogErrorKind::Fenced, message));
+        }
         let Some((code, reason)) = self.consumer().client().fatal_error() else {
             return Ok(());
         };

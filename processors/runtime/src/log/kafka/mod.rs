@@ -17,12 +17,12 @@ mod progress;
 mod pump;
 mod reader;
 mod specs;
+mod topics;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use self::admin::Topics;
 use self::fenced::KafkaFencedWriter;
 use self::member::KafkaMember;
 pub use self::metrics::KafkaMetrics;
@@ -31,6 +31,7 @@ use self::producer::KafkaProducer;
 use self::progress::Groups;
 use self::pump::Pump;
 use self::reader::KafkaReader;
+use self::topics::Topics;
 use super::{
     Committed, Copies, FencedWriter, Isolation, Log, LogError, LogErrorKind, Member, Producer,
     Reader, TopicDescription, TopicPartition, TopicSpec, Watermarks,
@@ -61,7 +62,7 @@ impl KafkaLog {
     pub fn connect(options: KafkaOptions, metrics: KafkaMetrics) -> Result<Arc<Self>, LogError> {
         options.check()?;
         let topics = Topics::new(&options, &metrics)?;
-        let cluster_id = topics.contact(&options)?;
+        let cluster_id = topics.contact()?;
         let options = Arc::new(options);
         let groups = Groups::new(&options, &metrics);
         let inner = Arc::new(Inner { options, metrics, cluster_id, topics, groups });
@@ -101,7 +102,7 @@ impl Log for KafkaLog {
     }
 
     fn create_topic(&self, spec: &TopicSpec) -> Result<TopicDescription, LogError> {
-        self.inner.topics.make(spec, &self.inner.options)
+        self.inner.topics.make(spec)
     }
 
     fn copies(&self, topic: &TopicSpec) -> Result<Option<(Copies, Copies)>, LogError> {

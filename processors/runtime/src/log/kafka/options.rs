@@ -15,7 +15,7 @@ pub(super) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// Room that librdkafka's own bookkeeping of a record may take beside its contents.
 pub(super) const RECORD_OVERHEAD_BYTES: usize = 512;
 /// How often clients report their figures.
-const STATISTICS_EVERY: Duration = Duration::from_secs(10);
+const STATISTICS_EVERY: Duration = Duration::from_secs(3);
 /// Bytes that one reader fetches ahead. Many readers share a process, so not much.
 const READ_AHEAD_BYTES: usize = 8 << 20;
 /// Bytes of one answer to a fetch.

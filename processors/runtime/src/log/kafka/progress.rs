@@ -114,9 +114,12 @@ impl Groups {
         let asker = self.asker(group)?;
         let mut list = TopicPartitionList::with_capacity(1);
         list.add_partition(&partition.topic, partition.partition.cast_signed());
-        let list = asker
-            .committed_offsets(list, self.options.request_timeout)
-            .map_err(|error| failed(&doing(), &error))?;
+        let list =
+            asker.committed_offsets(list, self.options.request_timeout).map_err(|error| {
+                // Another client may do better.
+                self.askers.lock().remove(group);
+                failed(&doing(), &error)
+            })?;
         let elements = list.elements();
         let Some(element) = elements.first() else {
             return Ok(None);

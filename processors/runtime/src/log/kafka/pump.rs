@@ -206,6 +206,10 @@ impl Pump {
 
     fn begin(&self, count: u64, bytes: usize, bytes_max: usize) -> Result<(), LogError> {
         let mut state = self.shared.state.lock();
+        if self.client.context().core.is_stranded() {
+            let lost = || LogError::new(LogErrorKind::Unavailable, "a producer lost every broker");
+            return Err(state.broken.get_or_insert_with(lost).clone());
+        }
         loop {
             if let Some(error) = &state.broken {
                 return Err(error.clone());

@@ -198,7 +198,12 @@ impl Reader for KafkaReader {
         };
         // After a lasting failure the client is of no more use.
         self.read(&consumer, limit, timeout, out)?;
-        self.consumer = Some(consumer);
+        if consumer.context().core.is_stranded() {
+            tracing::warn!("the client that reads {} lost every broker: made anew", self.partition);
+            (self.kept, self.at_end) = (None, false);
+        } else {
+            self.consumer = Some(consumer);
+        }
         Ok(Polled { end_of_partition: self.at_end && self.kept.is_none() })
     }
 
