@@ -7,6 +7,7 @@ tells them, and every signal compares them first.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -158,10 +159,14 @@ def wait_for_end(record: Record, patience_seconds: float) -> bool:
 
 
 def last_lines(log: Path, offset_bytes: int, count: int) -> list[str]:
-    """The end of what a server wrote since it was started."""
+    """The end of what a server wrote since it was started, and before it what it called an error:
+    of a server that shuts down in order, the end does not tell why."""
     try:
         with log.open("rb") as text:
             text.seek(offset_bytes)
-            return text.read().decode(errors="replace").splitlines()[-count:]
+            lines = text.read().decode(errors="replace").splitlines()
     except FileNotFoundError:
         return []
+    earlier, end = lines[:-count], lines[-count:]
+    errors = [line for line in earlier if re.search(r"\b(ERROR|FATAL)\b", line)]
+    return errors[-count:] + end

@@ -46,7 +46,7 @@ class Service:
     # Names of its listeners, as in ports.USUAL.
     listeners: tuple[str, ...] = ()
     # From the start of the process to its first answer, on a busy machine.
-    ready_within_seconds = 120.0
+    ready_within_seconds = 300.0
     # From SIGTERM to SIGKILL.
     stop_within_seconds = 20.0
 

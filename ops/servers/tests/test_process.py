@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -48,6 +49,12 @@ class Processes(InFolder):
         while "ready" not in self.log.read_text():
             self.assertEqual(process.state(record), "running")
         return record
+
+    def test_errors_are_shown_before_the_end_that_does_not_tell_of_them(self) -> None:
+        log = Path(self.enterContext(tempfile.TemporaryDirectory())) / "log"
+        log.write_text("ERROR of before\nok\n[1] ERROR disk full\nTERROR\nbye\nbye\n")
+        shown = process.last_lines(log, len("ERROR of before\n"), 2)
+        self.assertEqual(shown, ["[1] ERROR disk full", "bye", "bye"])
 
     def test_a_started_process_is_found_again_by_its_file(self) -> None:
         record = self.begin()
