@@ -27,6 +27,7 @@ mod error;
 mod filter;
 pub mod memory;
 mod query;
+pub mod records;
 pub mod row;
 pub mod scylla;
 pub mod tables;
@@ -44,6 +45,7 @@ pub use query::{
     EventFilter, EventPosition, EventsQuery, OwnEventPosition, OwnEventsQuery, OwnJoinPosition,
     Page, ParticipantPosition, ParticipantsQuery,
 };
+pub use records::Records;
 pub use row::{
     BanRow, CountersRow, EventRow, Mutation, OutcomeRow, OutcomeVerdict, PersonKey, ProgressRow,
     RegistrationRow, Row, WriteTimestamp,
@@ -72,6 +74,8 @@ pub struct Views {
     pub person_keys: Arc<dyn PersonKeys>,
     /// How far projections have come.
     pub progress: Arc<dyn ReadProgress>,
+    /// Accounts, sessions, and what else people change and no log says.
+    pub records: Arc<dyn Records>,
 }
 
 impl Views {
@@ -106,6 +110,7 @@ impl Views {
             + ReadOutcomes
             + PersonKeys
             + ReadProgress
+            + Records
             + 'static,
     {
         let adapter = Arc::new(adapter);
@@ -117,7 +122,8 @@ impl Views {
             counters: adapter.clone(),
             outcomes: adapter.clone(),
             person_keys: adapter.clone(),
-            progress: adapter,
+            progress: adapter.clone(),
+            records: adapter,
         }
     }
 }

@@ -11,6 +11,7 @@ const MARKER: &str = "FORMAT";
 const NEW_MARKER: &str = "FORMAT.new";
 const ROWS: &str = "rows";
 const KEYS: &str = "keys";
+const RECORDS: &str = "records";
 
 /// The marker says this and a number.
 const MARKER_WORDS: &str = "cityevents tables, format ";
@@ -81,6 +82,10 @@ impl Folder {
 
     pub(super) fn keys(&self) -> PathBuf {
         self.dir.join(KEYS)
+    }
+
+    pub(super) fn records(&self) -> PathBuf {
+        self.dir.join(RECORDS)
     }
 
     /// Empties the folder of rows.

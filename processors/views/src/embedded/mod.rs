@@ -5,6 +5,7 @@
 //! <folder>/FORMAT   which format the rest has
 //! <folder>/rows/    all rows and lists, one LSM tree; can be thrown away and rebuilt from the log
 //! <folder>/keys/    the keys of persons, one file each; can not
+//! <folder>/records/ accounts and the like, an LSM tree of its own; can not either
 //! ```
 //!
 //! Writers take turns; readers wait for nobody and see each write whole. The lists are rewritten in
@@ -26,6 +27,7 @@ mod folder;
 mod keys;
 mod person_keys;
 mod read;
+mod records;
 mod write;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,8 +43,9 @@ use parking_lot::Mutex;
 use crate::error::ViewsError;
 use crate::row::Mutation;
 use crate::tables::WriteTables;
-use folder::Folder;
+use folder::{Folder, create_dir};
 use person_keys::KeyFiles;
+use records::RecordTree;
 
 /// The name of the one tree.
 const TREE: &str = "rows";
@@ -84,6 +87,7 @@ pub struct EmbeddedViews {
     /// The latest log time seen, in milliseconds: what expired long before it may go.
     horizon_ms: Arc<AtomicI64>,
     person_keys: KeyFiles,
+    records: RecordTree,
     /// The last field, so that the folder is free only when the tree is closed.
     folder: Folder,
 }
@@ -112,8 +116,11 @@ impl EmbeddedViews {
             Ok((database, rows))
         })?;
         let person_keys = KeyFiles::new(folder.keys());
+        create_dir(&folder.records())?;
+        let records = without_panic(dir, || RecordTree::open(&folder.records()))?;
         tracing::info!(views.folder = %dir.display(), "opened the tables");
-        Ok(Self { database, rows, writing: Mutex::new(()), horizon_ms, person_keys, folder })
+        let writing = Mutex::new(());
+        Ok(Self { database, rows, writing, horizon_ms, person_keys, records, folder })
     }
 
     /// The folder.

@@ -2,6 +2,7 @@
 //! written in another way, so that each checks the other.
 
 mod read;
+mod records;
 mod state;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,13 +14,17 @@ use parking_lot::RwLock;
 use crate::error::ViewsError;
 use crate::row::{Mutation, PersonKey};
 use crate::tables::{PersonKeys, WriteTables};
+use records::RecordMaps;
 use state::State;
 
 /// Tables in memory.
 #[derive(Default)]
 pub struct MemoryViews {
     state: RwLock<State>,
+    records: RwLock<RecordMaps>,
     failing_writes: AtomicU32,
+    /// Writes that still succeed before those.
+    writes_before: AtomicU32,
 }
 
 impl MemoryViews {
@@ -29,20 +34,43 @@ impl MemoryViews {
         self.failing_writes.store(count, Ordering::SeqCst);
     }
 
-    fn write_now(&self, mutations: Vec<Mutation>) -> Result<(), ViewsError> {
+    /// Lets one call fail, after `count` that do not.
+    pub fn fail_write_after(&self, count: u32) {
+        self.writes_before.store(count, Ordering::SeqCst);
+        self.fail_next_writes(1);
+    }
+
+    fn takes_failure(&self) -> bool {
         let take_one = |left: u32| left.checked_sub(1);
-        let fails =
-            self.failing_writes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take_one).is_ok();
+        let order = Ordering::SeqCst;
+        if self.failing_writes.load(order) > 0
+            && self.writes_before.fetch_update(order, order, take_one).is_ok()
+        {
+            return false;
+        }
+        self.failing_writes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take_one).is_ok()
+    }
+
+    fn fail_if_told(&self) -> Result<(), ViewsError> {
+        if self.takes_failure() { Err(told_to_fail()) } else { Ok(()) }
+    }
+
+    fn write_now(&self, mutations: Vec<Mutation>) -> Result<(), ViewsError> {
+        let fails = self.takes_failure();
         let mut state = self.state.write();
         let step = if fails { 2 } else { 1 };
         for mutation in mutations.into_iter().step_by(step) {
             state.apply(mutation);
         }
         if fails {
-            return Err(ViewsError::unavailable("told to fail"));
+            return Err(told_to_fail());
         }
         Ok(())
     }
+}
+
+fn told_to_fail() -> ViewsError {
+    ViewsError::unavailable("told to fail")
 }
 
 impl WriteTables for MemoryViews {

@@ -17,11 +17,14 @@ pub(super) struct Migration {
 }
 
 /// In order, without gaps. One that was released never changes.
-pub(super) const MIGRATIONS: &[Migration] = &[Migration {
-    number: 1,
-    name: "tables",
-    cql: include_str!("../../migrations/0001_tables.cql"),
-}];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration { number: 1, name: "tables", cql: include_str!("../../migrations/0001_tables.cql") },
+    Migration {
+        number: 2,
+        name: "records",
+        cql: include_str!("../../migrations/0002_records.cql"),
+    },
+];
 
 /// A migration as it is recorded.
 pub(super) struct Applied {

@@ -11,8 +11,8 @@
 //!   row that can be read has its place; it does not look where the row was before. Readers look at
 //!   the row of each place: where the row stands elsewhere by now, the place is skipped, and deleted
 //!   with the timestamp that it was written with, so that nothing written later is touched.
-//! - Only the keys of persons are written by lightweight transactions, and never otherwise. What came
-//!   of one that timed out is found out by reading.
+//! - Only the keys of persons and the records of accounts are written by lightweight transactions, and
+//!   never otherwise. What came of one that timed out is found out by reading.
 //!
 //! Every request passes the circuit breaker and has a time limit; how many are under way is bounded.
 //! The driver works on the tokio runtime within which [`ScyllaViews::connect`] was called; answers
@@ -29,6 +29,7 @@ mod migrate;
 mod page;
 mod person_keys;
 mod read;
+mod records;
 mod request;
 mod statements;
 mod write;

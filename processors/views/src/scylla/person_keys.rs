@@ -82,7 +82,7 @@ fn not_decided() -> ViewsError {
 }
 
 /// Whether a transaction was applied; `None` when nobody knows.
-fn applied(sent: Result<QueryResult, Failure>) -> Result<Option<bool>, ViewsError> {
+pub(super) fn applied(sent: Result<QueryResult, Failure>) -> Result<Option<bool>, ViewsError> {
     let result = match sent {
         Ok(result) => result,
         // A lost connection leaves it as open as a timeout does.

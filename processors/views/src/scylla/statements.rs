@@ -147,6 +147,27 @@ statements! {
     ErasePersonKey "erase_person_key" Never
         "UPDATE {}.person_keys SET erased = true, sealing_key = null WHERE person = ? \
          IF erased = null";
+
+    SelectRecord "select_record" Serial
+        "SELECT revision, content, expires_at FROM {}.records WHERE kind = ? AND id = ?";
+    InsertRecord "insert_record" Never
+        "UPDATE {}.records USING TTL ? SET revision = ?, content = ?, expires_at = ? \
+         WHERE kind = ? AND id = ? IF revision = null";
+    UpdateRecord "update_record" Never
+        "UPDATE {}.records USING TTL ? SET revision = ?, content = ?, expires_at = ? \
+         WHERE kind = ? AND id = ? IF revision = ?";
+    DeleteRecord "delete_record" Never
+        "DELETE FROM {}.records WHERE kind = ? AND id = ? IF revision = ?";
+
+    InsertPlace "insert_place" Idempotent
+        "INSERT INTO {}.places (list, position) VALUES (?, ?) USING TIMESTAMP ?";
+    DeletePlace "delete_place" Idempotent
+        "DELETE FROM {}.places USING TIMESTAMP ? WHERE list = ? AND position = ?";
+    ListPlaces "list_places" Idempotent
+        "SELECT position FROM {}.places WHERE list = ? AND position > ? LIMIT ?";
+    ListPlacesBackwards "list_places_backwards" Idempotent
+        "SELECT position FROM {}.places WHERE list = ? AND position < ? \
+         ORDER BY position DESC LIMIT ?";
 }
 
 /// All statements of one keyspace, prepared.
@@ -206,14 +227,14 @@ mod tests {
     }
 
     #[test]
-    fn every_write_but_those_of_keys_says_its_timestamp_and_only_those_have_conditions() {
+    fn every_write_says_its_timestamp_but_those_of_keys_and_records_which_have_conditions() {
         for statement in Statement::ALL {
             let text = statement.text();
             let writes = ["INSERT", "DELETE", "UPDATE"].iter().any(|word| text.starts_with(word));
-            let of_keys = text.contains("person_keys");
-            assert_eq!(text.contains("USING TIMESTAMP ?"), writes && !of_keys, "{text}");
-            assert_eq!(text.contains(" IF "), writes && of_keys, "{text}");
-            assert_eq!(statement.again() == Again::Never, writes && of_keys, "{text}");
+            let decides = text.contains("person_keys") || text.contains("}.records");
+            assert_eq!(text.contains("USING TIMESTAMP ?"), writes && !decides, "{text}");
+            assert_eq!(text.contains(" IF "), writes && decides, "{text}");
+            assert_eq!(statement.again() == Again::Never, writes && decides, "{text}");
         }
     }
 

@@ -12,6 +12,7 @@ pub mod keyed;
 pub mod lists;
 pub mod people;
 pub mod person_keys;
+pub mod records;
 pub mod replays;
 pub mod restless;
 
@@ -65,6 +66,16 @@ macro_rules! contract_suite {
             person_keys::the_first_key_counts,
             person_keys::of_many_at_once_one_key_counts_for_all,
             person_keys::an_erased_person_gets_no_key_again,
+            records::a_record_reads_back_as_it_was_written,
+            records::a_record_is_changed_only_by_who_knows_its_revision,
+            records::a_record_that_was_taken_away_can_be_made_again,
+            records::kinds_are_apart,
+            records::of_many_at_once_one_makes_a_record,
+            records::of_many_at_once_one_changes_each_revision,
+            records::what_expires_is_there_until_then,
+            records::places_come_in_order_and_by_pages,
+            records::a_place_that_was_taken_away_is_not_there,
+            records::lists_are_apart_even_where_one_name_begins_another,
             replays::mutations_in_any_order_and_number_give_the_same_tables,
             restless::pages_of_events_miss_and_repeat_nothing_while_rows_come_and_go,
             restless::pages_of_people_miss_and_repeat_nothing_while_rows_come_and_go,
@@ -124,5 +135,17 @@ pub fn walk<T, P: Copy + PartialEq + std::fmt::Debug>(
             Some(next) => assert_ne!(Some(next), after, "the list does not go on"),
         }
         after = next;
+    }
+}
+
+/// Goes through all pages of places.
+pub fn walk_places(mut page: impl FnMut(Option<Vec<u8>>) -> Vec<Vec<u8>>) -> Vec<String> {
+    let mut all: Vec<Vec<u8>> = Vec::new();
+    loop {
+        let more = page(all.last().cloned());
+        if more.is_empty() {
+            return all.into_iter().map(|position| String::from_utf8(position).unwrap()).collect();
+        }
+        all.extend(more);
     }
 }
