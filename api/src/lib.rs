@@ -18,12 +18,14 @@ mod actions;
 mod answer;
 mod card;
 mod freshness;
+pub mod identity;
 pub mod lines;
 mod lists;
 mod metrics;
 pub mod progress;
 mod reasons;
 mod routes;
+pub mod standing;
 mod state;
 
 pub use self::metrics::ApiMetrics;

@@ -26,7 +26,7 @@ use cityevents_ingest::{
 use cityevents_kit::Shutdown;
 use cityevents_kit::config::{Config, Sources};
 use cityevents_kit::keys::{ApiKeys, Scope};
-use cityevents_kit::seal::{CursorSealer, InstanceSecret, Receipts};
+use cityevents_kit::seal::{CursorSealer, InstanceSecret};
 use cityevents_processors::registration::{NAME, Registration};
 use cityevents_runtime::host::{Host, HostOptions, PanicPolicy};
 use cityevents_runtime::log::clock::SystemClock;
@@ -108,9 +108,9 @@ impl Bench {
         let write = WriteOptions { wait: Duration::from_secs(60), ..WriteOptions::default() };
         let overrides = vec![("data.dir".to_owned(), folder.path().display().to_string())];
         let config = Config::load(Sources { overrides, ..Sources::default() })?.config;
-        let receipts = Receipts::new(CursorSealer::new(InstanceSecret::open(&config)?));
+        let sealer = CursorSealer::new(InstanceSecret::open(&config)?);
         let draining = Shutdown::new();
-        let state = IngestState::new(client.clone(), reasons, api_keys, write, draining, receipts);
+        let state = IngestState::new(client.clone(), reasons, api_keys, write, draining, sealer);
         let api_key = api_key.expose().to_owned();
         Ok(Self { log, client, state, api_key, _folder: folder })
     }

@@ -39,6 +39,11 @@ impl Asked {
         Self { ask: Ask::Plain(kind), digest: 0 }
     }
 
+    /// A call whose body tells it from another one.
+    pub(crate) const fn with_digest(kind: CommandKind, digest: u64) -> Self {
+        Self { ask: Ask::Plain(kind), digest }
+    }
+
     /// Make an event. Without a capacity everybody fits.
     pub(crate) fn create(mut body: Fields) -> Result<Self, Problem> {
         let digest = body.digest();

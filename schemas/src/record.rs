@@ -14,6 +14,8 @@ pub enum Record {
     Event,
     /// Latest state of a registration, flat.
     Registration,
+    /// What an account may do now.
+    AccountChange,
 }
 
 /// One version of a record's schema.
@@ -31,8 +33,14 @@ pub struct Version {
 
 impl Record {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::EventCommand, Self::EventFact, Self::CommandReply, Self::Event, Self::Registration];
+    pub const ALL: [Self; 6] = [
+        Self::EventCommand,
+        Self::EventFact,
+        Self::CommandReply,
+        Self::Event,
+        Self::Registration,
+        Self::AccountChange,
+    ];
 
     /// The name in the schema and in the topic catalogue.
     pub const fn name(self) -> &'static str {
@@ -42,6 +50,7 @@ impl Record {
             Self::CommandReply => "CommandReply",
             Self::Event => "Event",
             Self::Registration => "Registration",
+            Self::AccountChange => "AccountChange",
         }
     }
 
@@ -58,6 +67,7 @@ impl Record {
             Self::CommandReply => include_str!("../avro/CommandReply.avsc"),
             Self::Event => include_str!("../avro/Event.avsc"),
             Self::Registration => include_str!("../avro/Registration.avsc"),
+            Self::AccountChange => include_str!("../avro/AccountChange.avsc"),
         }
     }
 
@@ -89,10 +99,11 @@ macro_rules! version {
 }
 
 /// All versions of all records. The last of a record is the current one. Add lines; change none.
-pub(crate) static VERSIONS: [Version; 5] = [
+pub(crate) static VERSIONS: [Version; 6] = [
     version!(EventCommand, 1, 1001),
     version!(EventFact, 1, 2001),
     version!(CommandReply, 1, 3001),
     version!(Event, 1, 4001),
     version!(Registration, 1, 5001),
+    version!(AccountChange, 1, 6001),
 ];

@@ -2,13 +2,14 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use cityevents_domain::event::Event;
+use cityevents_domain::event::{Event, EventStatus};
 use cityevents_domain::ids::EventId;
 use cityevents_domain::registration::{Ban, RegistrationStatus};
 use cityevents_kit::Problem;
-use cityevents_kit::event_body::{EventBody, WireTime};
+use cityevents_kit::event_body::{EventBody, WireTime, is_ended};
 use cityevents_kit::http::{PathId, Query};
 use cityevents_kit::keys::{Caller, OptionalCaller};
+use cityevents_kit::seal::CheckInCodes;
 use cityevents_views::RegistrationRow;
 use serde::Serialize;
 
@@ -37,6 +38,9 @@ struct Participation {
     position: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     checked_in_at: Option<WireTime>,
+    /// What to show at the door, while there is a place and a door to come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    check_in_code: Option<String>,
     /// Why the organiser removed the person.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -106,6 +110,7 @@ async fn participation(
             joined_at: None,
             position: None,
             checked_in_at: None,
+            check_in_code: None,
             reason: None,
         });
     };
@@ -115,11 +120,16 @@ async fn participation(
     let sealed = sealed.filter(|_| is_removed);
     let waits = registration.status == RegistrationStatus::Waitlisted;
     let position = waits.then(|| reads.lines.position(&event.id, &registration.user)).flatten();
+    let is_expected = registration.status == RegistrationStatus::Active
+        && event.status == EventStatus::Published
+        && !is_ended(event, reads.now());
+    let codes = CheckInCodes::new(reads.cursors.clone());
     Ok(Participation {
         status: registration.status.as_str(),
         joined_at: Some(WireTime(registration.joined_at)),
         position,
         checked_in_at: registration.checked_in_at.map(WireTime),
+        check_in_code: is_expected.then(|| codes.give(&event.id, &registration.user)),
         reason: reads.open_reason(event.id, registration.user, sealed).await?,
     })
 }

@@ -9,6 +9,8 @@
 mod bad_input;
 mod commands;
 mod events;
+mod identity;
 mod lines;
 mod people;
+mod standing;
 mod support;

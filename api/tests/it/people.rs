@@ -40,7 +40,8 @@ async fn the_view_says_where_somebody_stands() {
     let joined_at = "2027-01-15T08:00:00.000Z";
     assert_eq!(participation(&world, event, Who::Nobody).await, Value::Null);
     assert_eq!(participation(&world, event, Who::Person(9)).await, json!({"status": "none"}));
-    let active = json!({"status": "active", "joined_at": joined_at});
+    let code = world.codes.give(&event, &user(1));
+    let active = json!({"status": "active", "joined_at": joined_at, "check_in_code": code});
     assert_eq!(participation(&world, event, Who::Person(1)).await, active);
     let third = json!({"status": "waitlisted", "joined_at": joined_at, "position": 3});
     assert_eq!(participation(&world, event, Who::Person(4)).await, third);
@@ -56,6 +57,22 @@ async fn the_view_says_where_somebody_stands() {
     assert_eq!(kicked["reason"], "queue jumping");
     world.views.person_keys.erase_person_key(user(4)).await.unwrap();
     assert_eq!(participation(&world, event, Who::Person(4)).await["reason"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_code_for_the_door_is_shown_to_who_has_a_place_and_to_nobody_after_the_end() {
+    let mut world = World::new();
+    let event = world.publish(OWNER, fields("Concert", 1)).await;
+    for number in 1..=2 {
+        world.ask(number, event, CommandKind::Join).await.unwrap();
+    }
+    let shown = participation(&world, event, Who::Person(1)).await["check_in_code"].clone();
+    assert_eq!(world.codes.read(&event, shown.as_str().unwrap()), Some(user(1)));
+    let waiting = participation(&world, event, Who::Person(2)).await;
+    assert_eq!(waiting.get("check_in_code"), None);
+    world.facts.clock.advance(48 * HOUR_MS);
+    let over = participation(&world, event, Who::Person(1)).await;
+    assert_eq!((&over["status"], over.get("check_in_code")), (&json!("active"), None));
 }
 
 #[tokio::test]

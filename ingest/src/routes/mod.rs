@@ -1,5 +1,6 @@
 //! The calls that write.
 
+mod door;
 mod events;
 mod joining;
 mod people;
@@ -18,7 +19,7 @@ use cityevents_kit::Shutdown;
 use cityevents_kit::http::{CallClass, RoutePolicy};
 use cityevents_kit::keys::{ApiKeys, Caller};
 use cityevents_kit::problem::Problem;
-use cityevents_kit::seal::Receipts;
+use cityevents_kit::seal::{CheckInCodes, CursorSealer, Receipts};
 use cityevents_runtime::log::clock::{Clock as _, SystemClock};
 use tokio::sync::Semaphore;
 
@@ -66,22 +67,26 @@ struct Inner {
     options: WriteOptions,
     draining: Shutdown,
     receipts: Receipts,
+    codes: CheckInCodes,
     uploads: Arc<Semaphore>,
 }
 
 impl IngestState {
     /// Puts it together. Once `draining` is given, bulk uploads end after what they have read.
-    /// Whoever reads has receipts of the same secret.
+    /// Whoever reads has a sealer of the same secret: receipts and check-in codes come from it.
     pub fn new(
         client: CommandClient,
         reasons: Reasons,
         api_keys: ApiKeys,
         options: WriteOptions,
         draining: Shutdown,
-        receipts: Receipts,
+        sealer: CursorSealer,
     ) -> Self {
+        let receipts = Receipts::new(sealer.clone());
+        let codes = CheckInCodes::new(sealer);
         let uploads = Arc::new(Semaphore::new(UPLOADS_MAX));
-        let inner = Inner { client, reasons, api_keys, options, draining, receipts, uploads };
+        let inner =
+            Inner { client, reasons, api_keys, options, draining, receipts, codes, uploads };
         Self { inner: Arc::new(inner) }
     }
 
@@ -96,6 +101,10 @@ impl IngestState {
 
     pub(crate) fn api_keys(&self) -> &ApiKeys {
         &self.inner.api_keys
+    }
+
+    pub(crate) fn codes(&self) -> &CheckInCodes {
+        &self.inner.codes
     }
 
     pub(crate) fn options(&self) -> &WriteOptions {
@@ -127,6 +136,8 @@ pub fn router(state: IngestState) -> Router {
         .route("/api/events/{id}/participants/{user}", delete(people::kick))
         .route("/api/events/{id}/bans", post(people::ban))
         .route("/api/events/{id}/bans/{user}", delete(people::unban))
+        .route("/api/events/{id}/check-in", post(door::check_in))
+        .route("/api/events/{id}/messages", post(door::message))
         .route("/api/ingest", post(bulk::upload))
         .with_state(state)
 }

@@ -20,7 +20,7 @@ use cityevents_kit::Shutdown;
 use cityevents_kit::config::{Config, Sources};
 use cityevents_kit::http::{Edge, EdgeParts, RoutePolicy};
 use cityevents_kit::keys::{ApiKeys, KeyRing, Scope, TokenSigner, TokenVerifier};
-use cityevents_kit::seal::{CursorSealer, InstanceSecret, Receipts};
+use cityevents_kit::seal::{CheckInCodes, CursorSealer, InstanceSecret};
 use cityevents_kit::telemetry::{HttpMetrics, MetricsRegistry};
 use cityevents_processors::registration::{NAME, Registration};
 use cityevents_runtime::host::{Host, HostOptions, PanicPolicy};
@@ -66,6 +66,8 @@ pub struct App {
     pub log: Arc<dyn Log>,
     pub views: Views,
     pub draining: Shutdown,
+    /// Those that people are shown.
+    pub codes: CheckInCodes,
     signer: TokenSigner,
     api_key: String,
     host: Option<Host>,
@@ -190,13 +192,14 @@ impl App {
         let client = CommandClient::start(&log, &setup.client, metrics).unwrap();
         let views = Views::memory();
         let draining = Shutdown::new();
+        let sealer = CursorSealer::new(InstanceSecret::open(&config).unwrap());
         let state = IngestState::new(
             client.clone(),
             Reasons::new(views.person_keys.clone()),
             api_keys,
             setup.write,
             draining.clone(),
-            Receipts::new(CursorSealer::new(InstanceSecret::open(&config).unwrap())),
+            sealer.clone(),
         );
         let parts = EdgeParts {
             policy: |method, route| route_policy(method, route).unwrap_or(RoutePolicy::GENERAL),
@@ -211,6 +214,7 @@ impl App {
             log,
             views,
             draining,
+            codes: CheckInCodes::new(sealer),
             host: None,
             _folder: folder,
         };

@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod bulk;
+mod door;
 mod harness;
 mod overload;
 mod writes;

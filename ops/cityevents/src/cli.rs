@@ -11,6 +11,7 @@ use cityevents_kit::{Config, config::units};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::commands::account::AccountArguments;
 use crate::commands::bench::chaos::ChaosOptions;
 use crate::commands::bench::options::{BenchServers, BenchTarget};
 use crate::instance::roles::ProcessRole;
@@ -68,6 +69,11 @@ pub enum Command {
     /// Sign access tokens with the instance's keys
     #[command(after_help = "Example:\n  cityevents token --count 1000 --ttl 1h > tokens.txt")]
     Token(Token),
+    /// The accounts of people, the first administrator among them
+    #[command(
+        after_help = "Example:\n  cityevents account create --email ada@example.org --role admin"
+    )]
+    Account(AccountArguments),
     /// The keys that sign access tokens
     #[command(after_help = "Example:\n  cityevents keys rotate")]
     Keys(Keys),
@@ -250,7 +256,8 @@ pub struct Token {
     pub count: u32,
 }
 
-fn role(word: &str) -> Result<Role, String> {
+/// Reads a role.
+pub fn role(word: &str) -> Result<Role, String> {
     Role::parse(word).ok_or_else(|| "one of user, moderator, admin".into())
 }
 
@@ -270,12 +277,16 @@ pub struct Keys {
 pub enum KeysAction {
     /// All keys, current, next and retiring
     List,
-    /// The next key signs from now on; a running instance follows within a second
+    /// The next key signs from now on, in every running instance within a second; retiring keys
+    /// whose last tokens have expired are taken away
     Rotate,
-    /// Stop accepting tokens of a key
+    /// Take a retiring key away, once its last tokens have expired
     Retire {
         /// Its `kid`
         kid: String,
+        /// At once, because somebody else may have it: tokens that it signed are refused from now on
+        #[arg(long)]
+        stolen: bool,
     },
 }
 

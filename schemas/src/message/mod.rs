@@ -7,6 +7,7 @@
 //! [`Codecs`]: crate::Codecs
 //! [`Codecs::install`]: crate::Codecs::install
 
+mod account;
 mod command;
 mod fact;
 mod flat;
@@ -17,6 +18,7 @@ mod reply;
 mod row;
 mod update;
 
+pub use account::{AccountChange, AccountStatus, decode_account_change, encode_account_change};
 pub use command::{decode_command, encode_command};
 pub use flat::{
     FlatRegistration, decode_event, decode_registration, encode_event, encode_registration,

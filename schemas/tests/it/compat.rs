@@ -2,7 +2,8 @@
 
 use apache_avro::{Schema, from_avro_datum, to_avro_datum};
 use cityevents_schemas::message::{
-    encode_command, encode_event, encode_link, encode_registration, encode_reply,
+    encode_account_change, encode_command, encode_event, encode_link, encode_registration,
+    encode_reply,
 };
 use cityevents_schemas::{HEADER_BYTES, Record, Wire, wire};
 use proptest::prelude::*;
@@ -56,6 +57,11 @@ fn flat_registrations_have_the_bytes_of_apache_avro() {
     agrees(Record::Registration, |bytes| reencoded::<wire::Registration<'_>>(bytes));
 }
 
+#[test]
+fn account_changes_have_the_bytes_of_apache_avro() {
+    agrees(Record::AccountChange, |bytes| reencoded::<wire::AccountChange<'_>>(bytes));
+}
+
 /// What we wrote is read by apache-avro to its end, and written again the same.
 fn assert_same(schema: &Schema, framed: &[u8]) -> Result<(), TestCaseError> {
     let mut body = &framed[HEADER_BYTES..];
@@ -88,4 +94,5 @@ fn apache_avro_reads_and_rewrites_every_message() {
     writes_same(Record::Registration, generate::registration(), |(event, registration), out| {
         encode_registration(event, registration, out);
     });
+    writes_same(Record::AccountChange, generate::account_change(), encode_account_change);
 }

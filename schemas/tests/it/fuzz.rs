@@ -101,6 +101,7 @@ fn read_foreign(record: Record, bytes: &[u8]) -> Result<(), DecodeError> {
         Record::CommandReply => codecs.decode_reply(bytes).map(drop),
         Record::Event => codecs.decode_event(bytes).map(drop),
         Record::Registration => codecs.decode_registration(bytes).map(drop),
+        Record::AccountChange => codecs.decode_account_change(bytes).map(drop),
     }
 }
 

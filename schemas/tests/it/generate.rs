@@ -14,7 +14,9 @@ use cityevents_domain::registration::{
     Ban, Registration, RegistrationCause, RegistrationStatus, SealedText,
 };
 use cityevents_domain::time::Timestamp;
-use cityevents_schemas::message::{Closed, ClosedVerdict, Genesis, Link, Reply, ReplyVerdict};
+use cityevents_schemas::message::{
+    AccountChange, AccountStatus, Closed, ClosedVerdict, Genesis, Link, Reply, ReplyVerdict,
+};
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
@@ -197,6 +199,26 @@ pub fn registration() -> impl Strategy<Value = (EventId, Registration)> {
             let registration =
                 Registration { user, status, joined_at, updated_at, ticket, checked_in_at };
             (event, registration)
+        },
+    )
+}
+
+/// Any change of an account.
+pub fn account_change() -> impl Strategy<Value = AccountChange> {
+    let (role, status) = (select(&Role::ALL[..]), select(&AccountStatus::ALL[..]));
+    let version = 0..=i64::MAX.unsigned_abs();
+    let kept_session = of(any::<[u8; 16]>());
+    (user(), version, role, status, of(time()), kept_session, time()).prop_map(
+        |(account, version, role, status, revoked_before, kept_session, updated_at)| {
+            AccountChange {
+                account,
+                version,
+                role,
+                status,
+                revoked_before,
+                kept_session,
+                updated_at,
+            }
         },
     )
 }

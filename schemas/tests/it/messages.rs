@@ -1,8 +1,9 @@
 //! What is written reads back, and what has no meaning is a named error.
 
 use cityevents_schemas::message::{
-    decode_command, decode_event, decode_link, decode_registration, decode_reply, encode_command,
-    encode_event, encode_link, encode_registration, encode_reply,
+    decode_account_change, decode_command, decode_event, decode_link, decode_registration,
+    decode_reply, encode_account_change, encode_command, encode_event, encode_link,
+    encode_registration, encode_reply,
 };
 use cityevents_schemas::{Codecs, DecodeError, ErrorClass, Record, Wire, wire};
 use proptest::prelude::*;
@@ -52,6 +53,16 @@ fn flat_rows_read_back() {
         encode_registration(&id, &registration, &mut out);
         let row = decode_registration(&out).unwrap();
         prop_assert_eq!((row.event, row.registration), (id, registration));
+        Ok(())
+    });
+}
+
+#[test]
+fn account_changes_read_back() {
+    check(CASES, generate::account_change(), |change| {
+        let mut out = Vec::new();
+        encode_account_change(&change, &mut out);
+        prop_assert_eq!(decode_account_change(&out), Ok(change));
         Ok(())
     });
 }
@@ -181,6 +192,35 @@ fn a_flat_row_with_an_id_that_is_none_is_named() {
     };
     let error = decode_registration(&framed(Record::Registration, &row)).unwrap_err();
     assert_eq!(error, DecodeError::InvalidId { field: "event_id" });
+}
+
+#[test]
+fn a_change_of_an_account_that_makes_no_sense_is_named() {
+    let good = wire::AccountChange {
+        account_id: "01010101-0101-0101-0101-010101010101",
+        version: 1,
+        role: "user",
+        status: "active",
+        revoked_before: None,
+        kept_session: None,
+        updated_at: 0,
+    };
+    let error = |change: &wire::AccountChange<'_>| {
+        decode_account_change(&framed(Record::AccountChange, change)).unwrap_err()
+    };
+    let wrong = wire::AccountChange { account_id: "me", ..good.clone() };
+    assert_eq!(error(&wrong), DecodeError::InvalidId { field: "account_id" });
+    let wrong = wire::AccountChange { kept_session: Some("mine"), ..good.clone() };
+    assert_eq!(error(&wrong), DecodeError::InvalidId { field: "kept_session" });
+    let wrong = wire::AccountChange { version: -1, ..good.clone() };
+    assert_eq!(error(&wrong), DecodeError::OutOfRange { field: "version", value: -1 });
+    for wrong in [
+        wire::AccountChange { role: "root", ..good.clone() },
+        wire::AccountChange { status: "asleep", ..good.clone() },
+    ] {
+        assert_eq!(error(&wrong).kind(), "unknown_tag");
+    }
+    assert!(decode_account_change(&framed(Record::AccountChange, &good)).is_ok());
 }
 
 #[test]

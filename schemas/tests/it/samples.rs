@@ -12,8 +12,9 @@ use cityevents_domain::registration::{
 use cityevents_domain::time::Timestamp;
 use cityevents_schemas::Record;
 use cityevents_schemas::message::{
-    Closed, ClosedVerdict, Genesis, Reply, ReplyVerdict, encode_command, encode_event, encode_link,
-    encode_registration, encode_reply,
+    AccountChange, AccountStatus, Closed, ClosedVerdict, Genesis, Reply, ReplyVerdict,
+    encode_account_change, encode_command, encode_event, encode_link, encode_registration,
+    encode_reply,
 };
 
 /// A sample's record, its name, and its framed bytes.
@@ -154,6 +155,29 @@ fn registration() -> Registration {
     }
 }
 
+fn promoted() -> AccountChange {
+    AccountChange {
+        account: USER,
+        version: 2,
+        role: Role::Moderator,
+        status: AccountStatus::Active,
+        revoked_before: None,
+        kept_session: None,
+        updated_at: at(15),
+    }
+}
+
+fn banned() -> AccountChange {
+    let status = AccountStatus::Locked;
+    let (revoked_before, updated_at) = (Some(at(16)), at(17));
+    AccountChange { version: 300, status, revoked_before, updated_at, ..promoted() }
+}
+
+fn erased() -> AccountChange {
+    let kept_session = Some([0x5e; 16]);
+    AccountChange { role: Role::User, status: AccountStatus::Erased, kept_session, ..banned() }
+}
+
 fn joined() -> Registration {
     let status = RegistrationStatus::Active;
     Registration { status, ticket: None, checked_in_at: None, ..registration() }
@@ -277,6 +301,11 @@ pub fn all() -> Vec<Sample> {
         let mut out = Vec::new();
         encode_registration(&EVENT, &registration, &mut out);
         add(Record::Registration, name, out);
+    }
+    for (name, change) in [("promoted", promoted()), ("banned", banned()), ("erased", erased())] {
+        let mut out = Vec::new();
+        encode_account_change(&change, &mut out);
+        add(Record::AccountChange, name, out);
     }
     samples
 }

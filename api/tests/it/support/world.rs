@@ -18,7 +18,7 @@ use cityevents_domain::time::Timestamp;
 use cityevents_kit::Config;
 use cityevents_kit::config::Sources;
 use cityevents_kit::keys::{Authentication, Caller};
-use cityevents_kit::seal::{CursorSealer, InstanceSecret, Receipts};
+use cityevents_kit::seal::{CheckInCodes, CursorSealer, InstanceSecret, Receipts};
 use cityevents_runtime::log::clock::Clock;
 use cityevents_views::{Mutation, OutcomeVerdict, ProgressRow, Views, WriteTimestamp};
 use http_body_util::BodyExt;
@@ -58,6 +58,8 @@ pub struct World {
     pub pending: Arc<Mutex<BTreeSet<(CommandId, UserId)>>>,
     /// Those of whoever takes writes in.
     pub receipts: Receipts,
+    /// Those of whoever lets people in.
+    pub codes: CheckInCodes,
     /// Whether the projection tells of its progress, or only stores it.
     pub tells_progress: bool,
     router: Router,
@@ -81,6 +83,7 @@ impl World {
         let known = Arc::clone(&pending);
         let cursors = CursorSealer::new(InstanceSecret::open(&config).unwrap());
         let receipts = Receipts::new(cursors.clone());
+        let codes = CheckInCodes::new(cursors.clone());
         let parts = ReadsParts {
             views: views.clone(),
             lines: Arc::clone(&lines),
@@ -101,6 +104,7 @@ impl World {
             progress,
             pending,
             receipts,
+            codes,
             tells_progress,
             router,
             _folder: folder,

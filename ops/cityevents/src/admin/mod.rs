@@ -1,6 +1,7 @@
 //! Questions about an instance that need its log: answered by a running instance through its
 //! operations listener, or here when none runs. Both ways go through [`execute`].
 
+mod accounts;
 mod audit;
 mod dead_letters;
 mod explain;
@@ -9,8 +10,10 @@ mod remote;
 mod snapshots;
 mod topics;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use anyhow::Context as _;
+use cityevents_api::identity::Identity;
 use cityevents_domain::ids::{EventId, UserId};
 use cityevents_runtime::log::{Log, TopicPartition};
 use cityevents_runtime::standby::Source;
@@ -21,6 +24,7 @@ use serde_json::Value;
 use crate::cli::DlqFilter;
 use crate::instance::Schemas;
 
+pub use self::accounts::{AskedAccount, create};
 pub use self::remote::{ask, ask_running, routes};
 
 /// What can be asked.
@@ -36,6 +40,8 @@ pub enum Question {
         /// Only what concerns this person.
         user: Option<String>,
     },
+    /// See [`accounts`].
+    CreateAccount(AskedAccount),
     /// How far every group is behind.
     Lag,
     /// All topics.
@@ -86,7 +92,9 @@ impl Question {
     /// What its answer needs of the schema registry.
     pub const fn schemas(&self) -> Schemas {
         match self {
-            Self::Topics | Self::CheckTopics | Self::Snapshots => Schemas::Unused,
+            Self::Topics | Self::CheckTopics | Self::Snapshots | Self::CreateAccount(_) => {
+                Schemas::Unused
+            }
             Self::CreateTopics => Schemas::Registered,
             _ => Schemas::Expected,
         }
@@ -102,6 +110,8 @@ pub struct Context {
     pub prefix: String,
     /// Partitions that the catalogue is asked with.
     pub partitions: u32,
+    /// Accounts, in a process that serves them.
+    pub identity: Arc<OnceLock<Identity>>,
 }
 
 impl Context {
@@ -139,6 +149,11 @@ pub fn execute(
             let event: EventId = event.parse()?;
             let user: Option<UserId> = user.as_deref().map(str::parse).transpose()?;
             explain::explain(context, &event, user.as_ref(), progress)
+        }
+        Question::CreateAccount(asked) => {
+            let identity =
+                context.identity.get().context("this process does not serve accounts")?;
+            create(identity, asked)
         }
         Question::Lag => lag::lag(context, progress),
         Question::Topics => topics::list(context),

@@ -8,18 +8,23 @@ use serde_json::{Value, json};
 use super::print_rows;
 use crate::cli::{Keys, KeysAction};
 
+const COLUMNS: [&str; 5] = ["kid", "status", "created_at", "signed_until", "public_key"];
+
 pub(super) fn run(arguments: &Keys) -> anyhow::Result<ExitCode> {
     let config = arguments.place.load(Vec::new())?.config;
     let ring = KeyRing::open(&config.keys_dir())?;
+    let token_life = config.tokens.ttl_max + config.tokens.leeway;
     match &arguments.action {
         KeysAction::List => {}
         KeysAction::Rotate => {
             ring.rotate()?;
+            ring.retire_due(token_life)?;
         }
-        KeysAction::Retire { kid } => ring.retire(kid)?,
+        KeysAction::Retire { kid, stolen: false } => ring.retire(kid, token_life)?,
+        KeysAction::Retire { kid, stolen: true } => ring.retire_stolen(kid)?,
     }
     let rows: Value = ring.list().iter().map(row).collect();
-    print_rows(&rows, &["kid", "status", "created_at", "public_key"], arguments.place.output)?;
+    print_rows(&rows, &COLUMNS, arguments.place.output)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -28,6 +33,7 @@ fn row(key: &KeyInfo) -> Value {
         "kid": key.kid,
         "status": key.status.to_string(),
         "created_at": key.created_at,
+        "signed_until": key.signed_until,
         "public_key": key.public_key,
     })
 }

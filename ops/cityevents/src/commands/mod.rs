@@ -1,5 +1,6 @@
 //! One file a subcommand.
 
+pub mod account;
 mod api_keys;
 mod audit;
 pub mod bench;
@@ -34,6 +35,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Audit(place) => audit::run(&place),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Lag(place) => lag::run(&place),
+        Command::Account(arguments) => account::run(arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),
         Command::ApiKeys(arguments) => api_keys::run(&arguments),

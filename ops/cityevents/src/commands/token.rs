@@ -12,12 +12,18 @@ use crate::output::{self, Format};
 
 pub(super) fn run(arguments: &Token) -> anyhow::Result<ExitCode> {
     let config = arguments.place.load(Vec::new())?.config;
+    let (ttl, ttl_max) = (arguments.ttl, config.tokens.ttl_max);
+    anyhow::ensure!(
+        ttl <= ttl_max,
+        "--ttl {ttl:?} is longer than tokens.ttl_max, {ttl_max:?}; raise that setting to sign such \
+         tokens"
+    );
     let signer = TokenSigner::new(KeyRing::open(&config.keys_dir())?, &config);
     let mut tokens = Vec::new();
     for _ in 0..arguments.count {
         let subject = arguments.subject.unwrap_or_else(|| UserId::from_bytes(random_id()));
         let session = Uuid::from_bytes(random_id());
-        let token = signer.sign_for(&subject, arguments.role, &session, arguments.ttl)?;
+        let token = signer.sign_for(&subject, arguments.role, &session, ttl)?;
         match arguments.place.output {
             Format::Table => output::line(&token),
             Format::Json => tokens.push(serde_json::json!({

@@ -8,20 +8,23 @@ use anyhow::Context as _;
 use axum::http::Method;
 use axum::routing::get;
 use axum::{Json, Router};
+use cityevents_api::identity::{self, Identity};
 use cityevents_api::lines::{Lines, LinesMetrics, LinesOptions};
+use cityevents_api::standing::{AccountChanges, AccountStandings, StandingsMetrics, sweep};
 use cityevents_api::{ApiMetrics, ProjectionProgress, Reads, ReadsParts};
 use cityevents_domain::ids::{CommandId, UserId};
 use cityevents_ingest::{
     ClientOptions, CommandClient, IngestMetrics, IngestState, Reasons, WriteOptions,
 };
 use cityevents_kit::http::{CallClass, Edge, EdgeParts, RoutePolicy, ServeOptions, serve};
-use cityevents_kit::keys::{self, ApiKeys, KeyRing, TokenVerifier};
+use cityevents_kit::keys::{self, ApiKeys, KeyRing, TokenSigner, TokenVerifier};
 use cityevents_kit::ops_listener::{ops_router, public_health_router};
-use cityevents_kit::seal::{CursorSealer, InstanceSecret, Receipts};
+use cityevents_kit::seal::{CursorSealer, InstanceSecret};
 use cityevents_kit::telemetry::{HttpMetrics, MetricsRegistry};
 use cityevents_kit::{Component, Config, Lifecycle, Stage};
 use cityevents_processors::projection;
 use cityevents_runtime::log::TopicPartition;
+use cityevents_schemas::topic;
 use cityevents_views::Views;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -29,7 +32,7 @@ use tokio::net::TcpListener;
 use super::roles::{ProcessRole, ProcessRoles};
 use crate::admin;
 
-/// How often the probes look at the lines.
+/// How often the probes look at what is folded here.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Time for small parts to stop.
 const STOP_BUDGET: Duration = Duration::from_secs(2);
@@ -73,19 +76,30 @@ pub(super) async fn start(
         };
         let reasons = Reasons::new(views.person_keys.clone());
         let draining = lifecycle.draining();
-        let receipts = Receipts::new(cursors.clone());
-        let client_of_writes = started.clone();
+        let (client_of_writes, sealer) = (started.clone(), cursors.clone());
         let writes =
-            IngestState::new(client_of_writes, reasons, api_keys, options, draining, receipts);
+            IngestState::new(client_of_writes, reasons, api_keys, options, draining, sealer);
         routes = routes.merge(cityevents_ingest::router(writes));
         client = Some(started);
     }
     if roles.has(ProcessRole::Api) {
         let reads = reads(parts, views, progress, cursors, client)?;
         routes = routes.merge(cityevents_api::router(reads));
+        let signer = TokenSigner::new(ring.clone(), config);
+        let clock = parts.context.source.clock.clone();
+        let changes = account_changes(parts)?;
+        let told = Some(changes.clone());
+        let identity = Identity::new(views.records.clone(), signer, clock, told, config)
+            .context("no threads can be started that hash passwords")?;
+        let swept = lifecycle.register("account-changes-told", Stage::Background, STOP_BUDGET);
+        let rows = identity.clone();
+        tokio::spawn(async move { sweep(swept, &rows, &changes).await });
+        // Set once, by the only listener of the process.
+        let _is_first = parts.context.identity.set(identity.clone());
+        routes = routes.merge(identity::router(identity));
     }
     let http_metrics = HttpMetrics::new(metrics);
-    let verifier = TokenVerifier::new(ring, config);
+    let verifier = TokenVerifier::new(ring, config).with_standings(standings(parts)?);
     let edge = EdgeParts { policy, verifier, metrics: http_metrics.clone() };
     let public = Edge::new(config, edge).around(routes);
     let (listener, address) = bind(config.http.listen, "--listen").await?;
@@ -151,7 +165,8 @@ fn reads(
     let lines = Lines::start(&source.log, &options, &source.clock, &source.metrics, metrics)?;
     let lines = Arc::new(lines);
     let component = parts.lifecycle.register("lines", Stage::Background, STOP_BUDGET);
-    tokio::spawn(watch_lines(component, lines.clone()));
+    let watched = lines.clone();
+    tokio::spawn(watch(component, move || watched.problem()));
     let is_pending = move |command: &CommandId, user: &UserId| {
         client.as_ref().is_some_and(|client| client.is_pending(command, user))
     };
@@ -168,11 +183,33 @@ fn reads(
     }))
 }
 
-/// Not ready until the lines have caught up with the facts that were there at the start.
-async fn watch_lines(component: Component, lines: Arc<Lines>) {
+/// Tells every instance of changes of accounts.
+fn account_changes(parts: &Parts<'_>) -> anyhow::Result<AccountChanges> {
+    let topic = topic::ACCOUNT_CHANGES.full_name(&parts.context.prefix);
+    let log = parts.context.log().clone();
+    Ok(tokio::task::block_in_place(|| AccountChanges::start(log, topic.into()))?)
+}
+
+/// How accounts stand, for every token that comes in: whatever this process does with it.
+fn standings(parts: &Parts<'_>) -> anyhow::Result<Arc<AccountStandings>> {
+    let topic = topic::ACCOUNT_CHANGES.full_name(&parts.context.prefix);
+    let metrics = parts.metrics.register(StandingsMetrics::new);
+    let standings = tokio::task::block_in_place(|| {
+        AccountStandings::start(parts.context.log(), topic.into(), metrics)
+    })?;
+    let standings = Arc::new(standings);
+    let component = parts.lifecycle.register("account-changes", Stage::Background, STOP_BUDGET);
+    let watched = standings.clone();
+    tokio::spawn(watch(component, move || watched.problem()));
+    Ok(standings)
+}
+
+/// Not ready while something that is folded from the log, here, has a problem: it has not caught up
+/// with what was there at the start, or it stopped.
+async fn watch(component: Component, problem: impl Fn() -> Option<String> + Send) {
     let mut told = None;
     loop {
-        let problem = lines.problem();
+        let problem = problem();
         if told.as_ref() != Some(&problem) {
             match &problem {
                 None => component.ready(),
@@ -192,7 +229,9 @@ fn policy(method: &Method, route: Option<&str>) -> RoutePolicy {
     if matches!(route, Some("/healthz" | "/readyz")) {
         return RoutePolicy::of(CallClass::Unlimited);
     }
-    cityevents_ingest::routes::route_policy(method, route).unwrap_or(RoutePolicy::GENERAL)
+    cityevents_ingest::routes::route_policy(method, route)
+        .or_else(|| identity::route_policy(method, route))
+        .unwrap_or(RoutePolicy::GENERAL)
 }
 
 fn jwks(ring: KeyRing) -> Router {

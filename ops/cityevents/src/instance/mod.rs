@@ -24,7 +24,7 @@ use cityevents_kit::{Config, Lifecycle};
 use self::roles::{ProcessRole, ProcessRoles};
 pub use self::running::Running;
 use self::stores::Stores;
-pub use self::stores::{Schemas, kafka_options, open_context, scylla_options};
+pub use self::stores::{Schemas, kafka_options, open_context, open_views, scylla_options};
 use self::workers::Workers;
 
 /// A running instance.

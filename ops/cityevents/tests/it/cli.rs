@@ -266,7 +266,9 @@ fn keys_rotate_and_retire_while_an_instance_runs() {
     run_on(data, &["keys", "retire", "nosuchkey"]).failed(1, &["nosuchkey"]);
     let current = row(&keys, "status", "current")["kid"].as_str().unwrap().to_owned();
     run_on(data, &["keys", "retire", &current]).failed(1, &[&current]);
-    run_on(data, &["keys", "retire", &old]).good();
+    run_on(data, &["keys", "retire", &old]).failed(1, &[&old, "--stolen"]);
+    assert_eq!(status(&before.bearer), 200);
+    run_on(data, &["keys", "retire", &old, "--stolen"]).good();
     super::instance::poll_for(super::instance::DEADLINE, || status(&before.bearer) == 401);
     assert_eq!(status(&after.bearer), 200);
     assert!(!shown().contains(&old));

@@ -200,6 +200,8 @@ sections! {
         #[serde(with = "duration")]
         ttl: Duration,
         #[serde(with = "duration")]
+        ttl_max: Duration,
+        #[serde(with = "duration")]
         leeway: Duration,
         cache_max: u32,
     }

@@ -176,6 +176,7 @@ pub(super) fn validate(config: &Config) -> Vec<(&'static str, String)> {
     let issuer = tokens.issuer.as_deref().is_none_or(|issuer| !issuer.is_empty());
     check("tokens.issuer", issuer, "must not be empty");
     check("tokens.ttl", tokens.ttl >= second, "at least 1s");
+    check("tokens.ttl_max", tokens.ttl_max >= tokens.ttl, "at least tokens.ttl");
     check("tokens.leeway", tokens.leeway <= Duration::from_secs(60), "at most 1min");
     check("tokens.cache_max", tokens.cache_max >= 1, "at least 1");
 

@@ -36,6 +36,12 @@ pub enum TokenError {
     /// Was good.
     #[error("the access token has expired; refresh it")]
     Expired,
+    /// Good, but all sessions of the account were revoked since, or the account is gone.
+    #[error("this session was revoked; sign in again")]
+    Revoked,
+    /// Good, but the account is banned.
+    #[error("this account is locked")]
+    Locked,
 }
 
 impl TokenError {
@@ -43,7 +49,9 @@ impl TokenError {
     pub fn to_problem(self) -> Problem {
         let code = match self {
             Self::Expired => ErrorCode::TokenExpired,
-            Self::Invalid | Self::NotYetValid => ErrorCode::Unauthenticated,
+            Self::Invalid | Self::NotYetValid | Self::Revoked => ErrorCode::Unauthenticated,
+            // Another token would be no better.
+            Self::Locked => return Problem::new(ErrorCode::AccountLocked),
         };
         super::caller::challenge(Problem::because(code, self.to_string()), "invalid_token")
     }

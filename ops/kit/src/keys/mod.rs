@@ -1,8 +1,8 @@
 //! Who asks: signing keys, access tokens, callers, API keys.
 //!
 //! Access tokens are EdDSA JWTs. The keys live in a ring in a folder (current, next, retiring),
-//! which every process follows, so that rotation needs no restart and ends no session. Private
-//! keys leave the folder only as signatures.
+//! which every process follows, so that rotation needs no restart and ends no session. Processes on
+//! several machines share the folder. Private keys leave it only as signatures.
 
 mod api_keys;
 mod caller;
@@ -12,6 +12,7 @@ mod jwks;
 mod ring;
 mod ring_file;
 mod signer;
+mod standing;
 mod verifier;
 
 pub use self::api_keys::{ApiKeyInfo, ApiKeys, Scope};
@@ -21,6 +22,7 @@ pub use self::followed::{Follow, follow};
 pub use self::ring::{KeyInfo, KeyRing};
 pub use self::ring_file::KeyStatus;
 pub use self::signer::TokenSigner;
+pub use self::standing::{Standing, Standings};
 pub use self::verifier::TokenVerifier;
 
 use std::path::PathBuf;
@@ -57,6 +59,17 @@ pub enum KeysError {
         id: String,
         /// What it is now.
         status: KeyStatus,
+    },
+    /// Tokens that the key signed may still be good.
+    #[error(
+        "tokens of key {id} may be good until {until}; retire it then, or now if it was stolen, \
+         with --stolen"
+    )]
+    StillNeeded {
+        /// The key.
+        id: String,
+        /// From when on it is needed no more, RFC 3339.
+        until: String,
     },
     /// The machine gives no random numbers.
     #[error("the operating system gives no random numbers: {0}")]

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use jsonwebtoken::{DecodingKey, EncodingKey};
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::followed::{Follow, Followed};
@@ -15,6 +17,13 @@ use crate::files;
 /// The ring's file in the folder of the keys.
 const FILE_NAME: &str = "signing-keys.json";
 
+/// How long another process may go on signing with a key after a rotation: until it has read the
+/// file, with time to spare.
+const FOLLOWED_WITHIN_MS: i64 = 2_000;
+
+/// Most looks at the file in a second for keys that nobody knows, so that made-up ones cost little.
+const UNKNOWN_KEY_LOOKS_MAX: u32 = 100;
+
 /// What the header of an Ed25519 private key in PKCS #8 looks like; the seed follows.
 const PKCS8_PREFIX: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
@@ -24,6 +33,15 @@ const PKCS8_PREFIX: [u8; 16] = [
 #[derive(Clone)]
 pub struct KeyRing {
     file: Arc<Followed<Ring>>,
+    /// Looks at the file for unknown keys.
+    looks: Arc<Mutex<Looks>>,
+}
+
+/// How often the file was looked at for unknown keys in one second.
+#[derive(Default)]
+struct Looks {
+    second: i64,
+    count: u32,
 }
 
 /// What may be told about a key.
@@ -35,6 +53,8 @@ pub struct KeyInfo {
     pub status: KeyStatus,
     /// When it was made, RFC 3339.
     pub created_at: String,
+    /// Until when it signed, RFC 3339, if it signs no more.
+    pub signed_until: Option<String>,
     /// The public part, base64url.
     pub public_key: String,
 }
@@ -51,6 +71,7 @@ pub(super) struct RingKey {
     pub(super) encoding: EncodingKey,
     pub(super) decoding: DecodingKey,
     created_at_ms: i64,
+    signed_until_ms: Option<i64>,
 }
 
 impl KeyRing {
@@ -62,7 +83,8 @@ impl KeyRing {
             let content = RingFile::generate(now_ms())?.to_bytes();
             files::create_private(&path, &content).map_err(KeysError::io(&path))?;
         }
-        Ok(Self { file: Arc::new(Followed::open(path, Ring::parse)?) })
+        let file = Arc::new(Followed::open(path, Ring::parse)?);
+        Ok(Self { file, looks: Arc::default() })
     }
 
     /// The key that was next signs from now on, the one that signed is retiring, and there is a
@@ -86,16 +108,61 @@ impl KeyRing {
         })
     }
 
-    /// Takes a retiring key away: what it has signed is no longer good.
-    pub fn retire(&self, kid: &str) -> Result<(), KeysError> {
+    /// Takes a retiring key away once nothing that it signed can still be good, which is
+    /// `token_life` after it stopped.
+    ///
+    /// # Errors
+    /// [`KeysError::StillNeeded`] before that; [`KeysError::InUse`] for a key that is not retiring.
+    pub fn retire(&self, kid: &str, token_life: Duration) -> Result<(), KeysError> {
+        self.retire_at(kid, token_life, now_ms())
+    }
+
+    /// [`KeyRing::retire`] at a moment, in milliseconds since 1970.
+    pub fn retire_at(&self, kid: &str, token_life: Duration, now_ms: i64) -> Result<(), KeysError> {
+        self.remove(kid, |key| match key.good_until_ms(token_life) {
+            Some(until_ms) if now_ms < until_ms => {
+                Err(KeysError::StillNeeded { id: kid.to_owned(), until: rfc3339(until_ms) })
+            }
+            _ => Ok(()),
+        })
+    }
+
+    /// Takes a retiring key away at once: for one that was stolen. Tokens that it signed are no
+    /// longer good, and their holders refresh them.
+    pub fn retire_stolen(&self, kid: &str) -> Result<(), KeysError> {
+        self.remove(kid, |_| Ok(()))
+    }
+
+    /// Takes away all retiring keys whose time has come, and answers with their ids.
+    pub fn retire_due(&self, token_life: Duration) -> Result<Vec<String>, KeysError> {
+        let now_ms = now_ms();
+        let is_due = |key: &RingKey| {
+            let until_ms = key.good_until_ms(token_life);
+            key.status == KeyStatus::Retiring && until_ms.is_some_and(|until| until <= now_ms)
+        };
+        if !self.current().keys.iter().any(is_due) {
+            return Ok(Vec::new());
+        }
+        self.file.change(|ring| {
+            let due = ring.keys.iter().filter(|key| is_due(key)).map(|key| key.kid.clone());
+            let due: Vec<_> = due.collect();
+            Ok((ring.without(&due), due))
+        })
+    }
+
+    fn remove(
+        &self,
+        kid: &str,
+        may: impl FnOnce(&RingKey) -> Result<(), KeysError>,
+    ) -> Result<(), KeysError> {
         self.file.change(|ring| {
             let unknown = || KeysError::Unknown { id: kid.to_owned() };
-            let key = ring.stored.iter().find(|key| key.kid == kid).ok_or_else(unknown)?;
+            let key = ring.find(kid).ok_or_else(unknown)?;
             if key.status != KeyStatus::Retiring {
                 return Err(KeysError::InUse { id: kid.to_owned(), status: key.status });
             }
-            let keys = ring.stored.iter().filter(|key| key.kid != kid).cloned().collect();
-            Ok((RingFile { version: FILE_VERSION, keys }.to_bytes(), ()))
+            may(key)?;
+            Ok((ring.without(&[kid.to_owned()]), ()))
         })
     }
 
@@ -106,6 +173,34 @@ impl KeyRing {
 
     pub(super) fn current(&self) -> arc_swap::Guard<Arc<Ring>> {
         self.file.current()
+    }
+
+    /// The ring with a key, if there is such a key. After two rotations in quick succession
+    /// somebody signs with a key that was not read here yet, so an unknown one is looked for in the
+    /// file at once.
+    pub(super) fn with_key(&self, kid: &str) -> Option<arc_swap::Guard<Arc<Ring>>> {
+        let ring = self.current();
+        if ring.find(kid).is_some() {
+            return Some(ring);
+        }
+        // One looks, and the others that came meanwhile find what it found.
+        let mut looks = self.looks.lock();
+        let ring = self.current();
+        if ring.find(kid).is_some() {
+            return Some(ring);
+        }
+        let second = now_ms().div_euclid(1_000);
+        if looks.second != second {
+            *looks = Looks { second, count: 0 };
+        }
+        if looks.count == UNKNOWN_KEY_LOOKS_MAX {
+            return None;
+        }
+        looks.count += 1;
+        // Who follows the file tells what is wrong with it.
+        let _told_elsewhere = self.reload();
+        let ring = self.current();
+        ring.find(kid).is_some().then_some(ring)
     }
 
     pub(super) fn generation(&self) -> u64 {
@@ -122,8 +217,23 @@ impl Follow for KeyRing {
 impl Ring {
     fn parse(content: &[u8]) -> Result<Self, String> {
         let stored = RingFile::parse(content)?.keys;
-        let keys = stored.iter().map(RingKey::of).collect::<Result<_, _>>()?;
-        Ok(Self { keys, stored })
+        let keys = stored.iter().enumerate().map(|(index, key)| {
+            // A rotation makes one key and stops another one, which then stands two before it. Where
+            // one between them was taken away this is later than it was, which harms nobody.
+            let stopped = stored.get(index + 2).or(stored.last());
+            let signed_until_ms = match key.status {
+                KeyStatus::Retiring => stopped.map(|made| made.created_at_ms),
+                KeyStatus::Current | KeyStatus::Next => None,
+            };
+            RingKey::of(key, signed_until_ms)
+        });
+        Ok(Self { keys: keys.collect::<Result<_, _>>()?, stored })
+    }
+
+    /// The file's content without some keys.
+    fn without(&self, kids: &[String]) -> Vec<u8> {
+        let keys = self.stored.iter().filter(|key| !kids.contains(&key.kid)).cloned().collect();
+        RingFile { version: FILE_VERSION, keys }.to_bytes()
     }
 
     /// The key that signs.
@@ -137,7 +247,7 @@ impl Ring {
 }
 
 impl RingKey {
-    fn of(stored: &StoredKey) -> Result<Self, String> {
+    fn of(stored: &StoredKey, signed_until_ms: Option<i64>) -> Result<Self, String> {
         let signing: SigningKey = stored.signing_key()?;
         let public = signing.verifying_key().to_bytes();
         let private = [PKCS8_PREFIX.as_slice(), signing.as_bytes()].concat();
@@ -148,16 +258,28 @@ impl RingKey {
             encoding: EncodingKey::from_ed_der(&private),
             decoding: DecodingKey::from_ed_der(&public),
             created_at_ms: stored.created_at_ms,
+            signed_until_ms,
         })
     }
 
+    /// From when on nothing that it signed is good, if it signs no more.
+    fn good_until_ms(&self, token_life: Duration) -> Option<i64> {
+        let life_ms = i64::try_from(token_life.as_millis()).unwrap_or(i64::MAX);
+        let stopped_ms = self.signed_until_ms?.saturating_add(FOLLOWED_WITHIN_MS);
+        Some(stopped_ms.saturating_add(life_ms))
+    }
+
     fn info(&self) -> KeyInfo {
-        let created_at = jiff::Timestamp::from_millisecond(self.created_at_ms);
         KeyInfo {
             kid: self.kid.clone(),
             status: self.status,
-            created_at: created_at.unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string(),
+            created_at: rfc3339(self.created_at_ms),
+            signed_until: self.signed_until_ms.map(rfc3339),
             public_key: super::jwks::base64url(&self.public),
         }
     }
+}
+
+fn rfc3339(at_ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(at_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
 }

@@ -1,8 +1,9 @@
 //! Checks access tokens, each signature once.
 //!
 //! A signature costs a hundred microseconds and a client sends the same token with every request,
-//! so verified tokens are remembered by their hash. What time and the ring decide is looked at every
-//! time: an expired token and one of a retired key are refused at once.
+//! so verified tokens are remembered by their hash. What time, the ring and the standing of the
+//! account decide is looked at every time: an expired token, one of a retired key and one of a
+//! banned account are refused at once.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,8 +11,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use jsonwebtoken::{Algorithm, Validation};
 use quick_cache::sync::Cache;
 
-use super::KeyRing;
 use super::claims::{Claims, TokenError, WireClaims};
+use super::{KeyRing, Standing, Standings};
 use crate::config::Config;
 
 /// Longest token that is looked at.
@@ -21,6 +22,7 @@ const TOKEN_BYTES_MAX: usize = 4096;
 #[derive(Clone)]
 pub struct TokenVerifier {
     shared: Arc<Shared>,
+    standings: Option<Arc<dyn Standings>>,
 }
 
 struct Shared {
@@ -55,7 +57,15 @@ impl TokenVerifier {
                 leeway_seconds: i64::try_from(leeway).unwrap_or(i64::MAX),
                 verified: Cache::new(config.tokens.cache_max as usize),
             }),
+            standings: None,
         }
+    }
+
+    /// The same, with every token held against how its account stands now: the role of the answer
+    /// is the account's and not the token's.
+    #[must_use]
+    pub fn with_standings(self, standings: Arc<dyn Standings>) -> Self {
+        Self { standings: Some(standings), ..self }
     }
 
     /// What the token says, if it is good now.
@@ -89,7 +99,12 @@ impl TokenVerifier {
         if now < good_from.saturating_sub(leeway) {
             return Err(TokenError::NotYetValid);
         }
-        Ok(claims)
+        match self.standings.as_ref().map(|standings| standings.standing(&claims)) {
+            None => Ok(claims),
+            Some(Standing::Allowed(role)) => Ok(Claims { role, ..claims }),
+            Some(Standing::Locked) => Err(TokenError::Locked),
+            Some(Standing::Revoked) => Err(TokenError::Revoked),
+        }
     }
 }
 
@@ -97,7 +112,7 @@ impl Shared {
     fn check_signature(&self, token: &str) -> Result<Claims, TokenError> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
         let kid = header.kid.ok_or(TokenError::Invalid)?;
-        let ring = self.ring.current();
+        let ring = self.ring.with_key(&kid).ok_or(TokenError::Invalid)?;
         let key = ring.find(&kid).ok_or(TokenError::Invalid)?;
         // Refuses every algorithm but the configured one before it looks at the signature.
         jsonwebtoken::decode::<WireClaims>(token, &key.decoding, &self.validation)

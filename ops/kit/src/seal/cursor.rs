@@ -107,6 +107,11 @@ impl CursorSealer {
         self.cipher().decrypt(&XNonce::from(nonce), payload).map_err(|_| UnsealError)
     }
 
+    /// A key for another purpose than cursors, from the same secret.
+    pub(super) fn derive(&self, purpose: &str) -> [u8; 32] {
+        self.secret.derive(purpose)
+    }
+
     fn cipher(&self) -> XChaCha20Poly1305 {
         XChaCha20Poly1305::new(&self.secret.derive("cursor").into())
     }

@@ -4,11 +4,13 @@
 //! Cursors are sealed with a key that is derived from the instance's secret; free text about a
 //! person with that person's key, so that deleting the key deletes the text everywhere.
 
+mod check_in;
 mod cursor;
 mod instance_secret;
 mod person;
 mod receipt;
 
+pub use self::check_in::CheckInCodes;
 pub use self::cursor::{CursorSealer, FilterHash, UnsealError};
 pub use self::instance_secret::{InstanceSecret, InstanceSecretError};
 pub use self::person::PersonKey;

@@ -76,6 +76,14 @@ impl Answer {
 
 impl App {
     pub fn new(overrides: &[(&str, &str)]) -> Self {
+        Self::with(overrides, |verifier| verifier)
+    }
+
+    /// With another way to check tokens.
+    pub fn with(
+        overrides: &[(&str, &str)],
+        verifier: impl FnOnce(TokenVerifier) -> TokenVerifier,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let overrides = overrides
             .iter()
@@ -88,7 +96,7 @@ impl App {
         let registry = MetricsRegistry::new("0", "0");
         let parts = EdgeParts {
             policy,
-            verifier: TokenVerifier::new(ring.clone(), &config),
+            verifier: verifier(TokenVerifier::new(ring.clone(), &config)),
             metrics: HttpMetrics::new(&registry),
         };
         let router = Edge::new(&config, parts).around(routes());
@@ -157,6 +165,7 @@ fn routes() -> Router {
             "/events/{id}/people/{user}",
             get(async |PathIds(event, user): PathIds<EventId, UserId>| format!("{event} {user}")),
         )
+        .route("/role", get(async |caller: Caller| caller.role.as_str()))
         .route("/me", get(async |caller: Caller| caller.user.to_string()))
         .route(
             "/maybe",

@@ -1,12 +1,16 @@
 //! Access tokens over HTTP.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cityevents_domain::actor::Role;
-use cityevents_kit::keys::{KeyRing, KeyStatus, TokenError, TokenSigner, TokenVerifier};
+use cityevents_kit::keys::{
+    Claims, KeyRing, KeyStatus, KeysError, Standing, Standings, TokenError, TokenSigner,
+    TokenVerifier,
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -71,11 +75,48 @@ fn rotation_ends_no_session_and_retiring_a_key_does() {
     assert!(verifier.verify(&token).is_ok());
     assert!(verifier.verify(&app.token()).is_ok());
     let retiring = before[0].kid.clone();
-    assert!(app.ring.retire(&current.kid).is_err());
-    assert!(app.ring.retire("unknown").is_err());
-    app.ring.retire(&retiring).unwrap();
+    let in_use = app.ring.retire_stolen(&current.kid);
+    assert!(matches!(in_use, Err(KeysError::InUse { status: KeyStatus::Current, .. })));
+    assert!(matches!(app.ring.retire_stolen("unknown"), Err(KeysError::Unknown { .. })));
+    app.ring.retire_stolen(&retiring).unwrap();
     assert_eq!(verifier.verify(&token), Err(TokenError::Invalid));
     assert!(app.ring.list().iter().any(|key| key.status == KeyStatus::Next));
+}
+
+/// How the account stands, as the test says.
+struct Stands(Mutex<Standing>);
+
+impl Standings for Stands {
+    fn standing(&self, claims: &Claims) -> Standing {
+        assert_eq!(claims.sub, USER);
+        *self.0.lock().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn the_standing_of_the_account_counts_and_not_what_the_token_says() {
+    let stands = Arc::new(Stands(Mutex::new(Standing::Allowed(Role::User))));
+    let app = App::with(&[], |verifier| verifier.with_standings(stands.clone()));
+    let bearer = format!("Bearer {}", app.token());
+    let headers = [("authorization", bearer.as_str())];
+    for role in Role::ALL {
+        *stands.0.lock().unwrap() = Standing::Allowed(role);
+        assert_eq!(app.get("/role", &headers).await.body, role.as_str());
+    }
+    for (standing, status, code) in [
+        (Standing::Locked, StatusCode::FORBIDDEN, "account_locked"),
+        (Standing::Revoked, StatusCode::UNAUTHORIZED, "unauthenticated"),
+    ] {
+        *stands.0.lock().unwrap() = standing;
+        for path in ["/me", "/maybe"] {
+            let answer = app.get(path, &headers).await;
+            assert_eq!((answer.status, answer.code().as_str()), (status, code), "{path}");
+        }
+    }
+    // Whoever presents no token is not asked about.
+    assert_eq!(app.get("/maybe", &[]).await.body, "nobody");
+    *stands.0.lock().unwrap() = Standing::Allowed(Role::User);
+    assert_eq!(app.get("/me", &headers).await.body, USER.to_string());
 }
 
 #[test]

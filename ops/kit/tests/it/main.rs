@@ -16,3 +16,4 @@ mod keys;
 mod lifecycle;
 mod operations;
 mod server;
+mod tokens;

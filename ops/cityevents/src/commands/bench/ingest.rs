@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use cityevents_kit::keys::{ApiKeys, Scope};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
 use hyper::client::conn::http1;
-use hyper::{Request, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -24,11 +24,15 @@ use super::http::run;
 use super::measure::{Goal, Row, ThreadTimes, per_second, process_cpu};
 use super::stage::{Stage, load_runtime};
 use super::workload::user_of;
+use crate::load::client::Connection;
 
 /// Uploads at the same time.
 const UPLOADS: u64 = 4;
 /// Lines in one part of a body.
 const PART_LINES: u64 = 512;
+/// A running instance has to know a new key by then.
+const KNOWN_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Events that the lines are about.
 const EVENTS: usize = 64;
 
@@ -50,7 +54,9 @@ fn upload(plan: &Plan, waits: bool) -> anyhow::Result<Row> {
     let stage = match (&plan.target.url, &plan.target.keys) {
         (Some(url), Some(keys)) => {
             make_key(keys)?;
-            Stage::attach(url, &plan.target)?
+            let stage = Stage::attach(url, &plan.target)?;
+            wait_until_known(stage.http, &key)?;
+            stage
         }
         _ => Stage::start(folder.path(), |config| make_key(&config.keys_dir()))?,
     };
@@ -92,6 +98,26 @@ fn upload(plan: &Plan, waits: bool) -> anyhow::Result<Row> {
         "durable, {UPLOADS} streaming uploads, joins of {EVENTS} events, decided beside it; \
          processor seconds {cpu:.1}: {threads}"
     )))
+}
+
+/// The running instance looks at its keys now and then only.
+fn wait_until_known(http: SocketAddr, key: &str) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let bearer = format!("Bearer {key}");
+    let deadline = Instant::now() + KNOWN_WITHIN;
+    loop {
+        let status = runtime.block_on(async {
+            let mut connection = Connection::open(http).await?;
+            let headers = [("authorization", bearer.as_str())];
+            let sent = connection.send(Method::POST, "/api/ingest", &headers, Bytes::new());
+            anyhow::Ok(sent.await?.status)
+        })?;
+        if status != StatusCode::UNAUTHORIZED {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "the instance does not know keys of --keys");
+        std::thread::sleep(LOOK_EVERY);
+    }
 }
 
 struct Upload {

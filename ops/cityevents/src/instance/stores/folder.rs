@@ -30,13 +30,18 @@ pub(super) fn open(config: &Config) -> anyhow::Result<(Arc<dyn Log>, SnapshotSto
     Ok((log, SnapshotStore::folder(&data.join("snapshots"))?))
 }
 
-/// Tables.
-pub(super) fn views(config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<Views> {
+/// Tables, for who closes them by dropping them.
+pub(super) fn open_views(config: &Config) -> anyhow::Result<Views> {
     let options = cityevents_views::embedded::Options {
         cache_bytes: config.views.cache,
         ..Default::default()
     };
-    let views = Views::embedded(&config.data.dir.join("views"), options)?;
+    Ok(Views::embedded(&config.data.dir.join("views"), options)?)
+}
+
+/// Tables.
+pub(super) fn views(config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<Views> {
+    let views = open_views(config)?;
     let storage = lifecycle.register("storage", Stage::Log, CLOSE_BUDGET);
     storage.ready();
     tokio::spawn(close(storage, views.clone()));

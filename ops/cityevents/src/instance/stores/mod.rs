@@ -103,6 +103,20 @@ pub fn open_context(config: &Config, schemas: Schemas) -> anyhow::Result<admin::
     Ok(context(config, log, snapshots, RuntimeMetrics::unregistered()))
 }
 
+/// Opens the tables to use them past an instance: of a data folder that none runs on, or of a
+/// cluster.
+///
+/// # Errors
+/// When they cannot be opened.
+pub async fn open_views(config: &Config) -> anyhow::Result<Views> {
+    if config.is_cluster() {
+        let breakers = Breakers::new(config, &BreakerMetrics::default());
+        let metrics = MetricsRegistry::new(env!("CARGO_PKG_VERSION"), "");
+        return cluster::views(config, &breakers, &metrics).await;
+    }
+    folder::open_views(config)
+}
+
 /// How the tables of a cluster are reached.
 ///
 /// # Errors
@@ -128,5 +142,6 @@ fn context(
         clock: Arc::new(SystemClock),
         metrics,
     };
-    admin::Context { source, prefix, partitions: config.log.partitions }
+    let partitions = config.log.partitions;
+    admin::Context { source, prefix, partitions, identity: Arc::default() }
 }

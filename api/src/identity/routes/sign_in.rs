@@ -1,0 +1,183 @@
+//! Making an account, signing in, going on, signing out.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use cityevents_domain::actor::Role;
+use cityevents_kit::http::{Json, NoBody};
+use cityevents_kit::problem::InvalidFields;
+use cityevents_kit::{ErrorCode, Problem};
+
+use super::wire::{Credentials, Registration, SignedIn, Tokens, User, data};
+use crate::identity::device::Device;
+use crate::identity::passwords::Checked;
+use crate::identity::session::{RefreshToken, Session};
+use crate::identity::store::IdentityError;
+use crate::identity::{Account, Address, HashingError, Identity, NewAccount, Password};
+
+/// Longest name of a person, in characters.
+const NAME_CHARACTERS_MAX: usize = 120;
+
+/// `POST /api/auth/register`
+pub(super) async fn register(
+    State(identity): State<Identity>,
+    headers: HeaderMap,
+    Json(body): Json<Registration>,
+) -> Result<Response, Problem> {
+    let mut wrong = InvalidFields::default();
+    let email = Address::parse(&body.email).map_err(|error| wrong.add("email", error.to_string()));
+    let password =
+        Password::new(body.password).map_err(|error| wrong.add("password", error.to_string()));
+    let name = body.name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+    let is_line = |name: &String| {
+        name.chars().count() <= NAME_CHARACTERS_MAX && !name.chars().any(char::is_control)
+    };
+    if !name.as_ref().is_none_or(is_line) {
+        let limit = format!("write one line of at most {NAME_CHARACTERS_MAX} characters");
+        wrong.add("name", limit);
+    }
+    wrong.into_result()?;
+    let (Ok(email), Ok(password)) = (email, password) else {
+        return Err(Problem::new(ErrorCode::ValidationFailed));
+    };
+    let taken = || Problem::new(ErrorCode::EmailAlreadyExists);
+    // Asked first, so that nobody makes us hash for nothing; what counts is the claim.
+    let known = identity.account_of(&email).await.map_err(IdentityError::into_problem)?;
+    if known.is_some() {
+        return Err(taken());
+    }
+    let hash = identity.shared.passwords.hash(&password).await.map_err(hashing)?;
+    let account = NewAccount { email, name, password_hash: Some(hash), role: Role::User };
+    let made = identity.create_account(account).await.map_err(IdentityError::into_problem)?;
+    let account = made.ok_or_else(taken)?;
+    identity.signed_in(StatusCode::CREATED, &account, &headers).await
+}
+
+/// `POST /api/auth/login`
+pub(super) async fn login(
+    State(identity): State<Identity>,
+    headers: HeaderMap,
+    Json(body): Json<Credentials>,
+) -> Result<Response, Problem> {
+    let refused = || Problem::new(ErrorCode::InvalidCredentials);
+    if body.password.len() > crate::identity::passwords::BYTES_MAX {
+        return Err(refused());
+    }
+    let account = match Address::parse(&body.email) {
+        Ok(email) => identity.account_of(&email).await.map_err(IdentityError::into_problem)?,
+        Err(_) => None,
+    };
+    let kept = account.as_ref().and_then(|account| account.password.as_deref());
+    let checked = identity.shared.passwords.check(&body.password, kept).await.map_err(hashing)?;
+    let (Some(account), Checked::Right { upgraded }) = (&account, checked) else {
+        return Err(refused());
+    };
+    // Only who knows the password learns that the account is locked.
+    if account.locked {
+        return Err(Problem::new(ErrorCode::AccountLocked));
+    }
+    if let Some(upgraded) = upgraded {
+        let set = identity.upgrade_password_hash(&account.id, kept, &upgraded).await;
+        set.map_err(IdentityError::into_problem)?;
+    }
+    identity.signed_in(StatusCode::OK, account, &headers).await
+}
+
+/// `POST /api/auth/refresh`
+pub(super) async fn refresh(
+    State(identity): State<Identity>,
+    headers: HeaderMap,
+    _: NoBody,
+) -> Result<Response, Problem> {
+    identity.shared.origins.check(&headers)?;
+    let refused = || {
+        let mut response = Problem::new(ErrorCode::Unauthenticated).into_response();
+        let (name, value) = identity.shared.cookie.clear();
+        response.headers_mut().append(name, value);
+        response
+    };
+    let Some(token) = identity.shared.cookie.read(&headers) else { return Ok(refused()) };
+    let rotated = identity.rotate(&token).await.map_err(IdentityError::into_problem)?;
+    let Some((session, successor)) = rotated else { return Ok(refused()) };
+    let account = identity.account(&session.account).await.map_err(IdentityError::into_problem)?;
+    // A session that was begun while all were revoked is in no list yet.
+    let is_revoked = |account: &Account| {
+        account.revoked_before_ms.is_some_and(|before_ms| session.created_at_ms < before_ms)
+    };
+    let Some(account) = account.filter(|account| !is_revoked(account)) else {
+        return Ok(refused());
+    };
+    if account.locked {
+        return Err(Problem::new(ErrorCode::AccountLocked));
+    }
+    identity.with_tokens(StatusCode::OK, &account, &session, &successor)
+}
+
+/// `POST /api/auth/logout`
+pub(super) async fn logout(
+    State(identity): State<Identity>,
+    headers: HeaderMap,
+    _: NoBody,
+) -> Result<Response, Problem> {
+    identity.shared.origins.check(&headers)?;
+    if let Some(token) = identity.shared.cookie.read(&headers) {
+        identity.end_session_of(&token).await.map_err(IdentityError::into_problem)?;
+    }
+    Ok((StatusCode::NO_CONTENT, [identity.shared.cookie.clear()]).into_response())
+}
+
+impl Identity {
+    /// Begins a session and tells of it.
+    async fn signed_in(
+        &self,
+        status: StatusCode,
+        account: &Account,
+        headers: &HeaderMap,
+    ) -> Result<Response, Problem> {
+        let begun = self.begin_session(&account.id, Device::of(headers)).await;
+        let (session, token) = begun.map_err(IdentityError::into_problem)?;
+        // A ban or another password since the account was read has ended all sessions but this one.
+        let now = self.account(&account.id).await.map_err(IdentityError::into_problem)?;
+        let stands =
+            |now: &Account| !now.locked && now.revoked_before_ms == account.revoked_before_ms;
+        if !now.as_ref().is_some_and(stands) {
+            let ended = self.end_session(&account.id, &session.id).await;
+            ended.map_err(IdentityError::into_problem)?;
+            return Err(Problem::new(ErrorCode::InvalidCredentials));
+        }
+        self.with_tokens(status, account, &session, &token)
+    }
+
+    fn with_tokens(
+        &self,
+        status: StatusCode,
+        account: &Account,
+        session: &Session,
+        token: &RefreshToken,
+    ) -> Result<Response, Problem> {
+        let signer = &self.shared.signer;
+        let access_token = signer
+            .sign(&account.id, account.role, &session.id)
+            .map_err(|error| IdentityError::from(error).into_problem())?;
+        let expires_in = signer.ttl().as_secs();
+        let tokens = Tokens { access_token, token_type: "Bearer", expires_in };
+        let mut response = data(status, SignedIn { user: User::of(account), tokens });
+        let (name, value) = self.shared.cookie.set(token);
+        response.headers_mut().append(name, value);
+        Ok(response)
+    }
+}
+
+/// The answer where a password could not be hashed or checked.
+pub(super) fn hashing(error: HashingError) -> Problem {
+    match error {
+        HashingError::Busy => {
+            let after = std::time::Duration::from_secs(1);
+            Problem::because(ErrorCode::Unavailable, error.to_string()).with_retry_after(after)
+        }
+        HashingError::Failed(_) => {
+            tracing::error!(%error, "identity: {error}");
+            Problem::new(ErrorCode::InternalError)
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What staff does to accounts. Every instance knows within a second, for tokens already out too.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use cityevents_domain::actor::Role;
+use cityevents_domain::ids::UserId;
+use cityevents_kit::http::{Json, NoBody, PathId};
+use cityevents_kit::keys::Caller;
+use cityevents_kit::{ErrorCode, Problem};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::wire::data;
+use crate::identity::store::IdentityError;
+use crate::identity::{Account, Identity};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RoleBody {
+    role: String,
+}
+
+/// `POST /api/auth/mod/users/{id}/ban`
+pub(super) async fn ban(
+    State(identity): State<Identity>,
+    PathId(id): PathId<UserId>,
+    caller: Caller,
+    _: NoBody,
+) -> Result<Response, Problem> {
+    identity.set_locked(&caller, id, true).await
+}
+
+/// `POST /api/auth/mod/users/{id}/unban`
+pub(super) async fn unban(
+    State(identity): State<Identity>,
+    PathId(id): PathId<UserId>,
+    caller: Caller,
+    _: NoBody,
+) -> Result<Response, Problem> {
+    identity.set_locked(&caller, id, false).await
+}
+
+/// `POST /api/auth/admin/users/{id}/role`
+pub(super) async fn set_role(
+    State(identity): State<Identity>,
+    PathId(id): PathId<UserId>,
+    caller: Caller,
+    Json(body): Json<RoleBody>,
+) -> Result<Response, Problem> {
+    identity.check_role(&caller, Role::Admin).await?;
+    let role = Role::parse(&body.role)
+        .ok_or_else(|| Problem::invalid("role", "write user, moderator or admin"))?;
+    let account = identity.known(&id).await?;
+    if account.role == Role::Admin && role != Role::Admin {
+        identity.step_down(&id).await?;
+    }
+    let change =
+        |account: &Account| (account.role != role).then(|| Account { role, ..account.clone() });
+    let changed =
+        identity.change_account(&id, change).await.map_err(IdentityError::into_problem)?;
+    let changed = changed.ok_or_else(|| Problem::new(ErrorCode::NotFound))?;
+    if role == Role::Admin && !changed.locked {
+        identity.add_administrator(&id).await.map_err(IdentityError::into_problem)?;
+    }
+    Ok(status_of(&changed))
+}
+
+/// `GET /api/auth/admin/users/{id}/status`
+pub(super) async fn status(
+    State(identity): State<Identity>,
+    PathId(id): PathId<UserId>,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    identity.check_role(&caller, Role::Admin).await?;
+    Ok(status_of(&identity.known(&id).await?))
+}
+
+/// `POST /api/auth/admin/users/{id}/sessions/revoke`
+pub(super) async fn revoke(
+    State(identity): State<Identity>,
+    PathId(id): PathId<UserId>,
+    caller: Caller,
+    _: NoBody,
+) -> Result<Response, Problem> {
+    identity.check_role(&caller, Role::Admin).await?;
+    identity.known(&id).await?;
+    identity.revoke_all(&id).await.map_err(IdentityError::into_problem)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn status_of(account: &Account) -> Response {
+    let status = json!({
+        "id": account.id.to_string(),
+        "role": account.role.as_str(),
+        "locked": account.locked,
+        "email_verified": account.email_verified,
+    });
+    data(StatusCode::OK, status)
+}
+
+impl Identity {
+    /// Whether the caller has a role or a higher one now, whatever the token says.
+    async fn check_role(&self, caller: &Caller, least: Role) -> Result<Account, Problem> {
+        let account = self.account_of_caller(caller).await?;
+        if account.role >= least { Ok(account) } else { Err(Problem::new(ErrorCode::Forbidden)) }
+    }
+
+    async fn known(&self, id: &UserId) -> Result<Account, Problem> {
+        let account = self.account(id).await.map_err(IdentityError::into_problem)?;
+        account.ok_or_else(|| Problem::new(ErrorCode::NotFound))
+    }
+
+    /// Locks or unlocks: not oneself, and nobody above oneself.
+    async fn set_locked(
+        &self,
+        caller: &Caller,
+        id: UserId,
+        locked: bool,
+    ) -> Result<Response, Problem> {
+        let staff = self.check_role(caller, Role::Moderator).await?;
+        if staff.id == id {
+            let detail = "nobody locks or unlocks themselves";
+            return Err(Problem::because(ErrorCode::Forbidden, detail));
+        }
+        let account = self.known(&id).await?;
+        if account.role > staff.role {
+            let detail = "this person is above you";
+            return Err(Problem::because(ErrorCode::Forbidden, detail));
+        }
+        if locked && account.role == Role::Admin {
+            self.step_down(&id).await?;
+        }
+        let change = |account: &Account| {
+            (account.locked != locked).then(|| Account { locked, ..account.clone() })
+        };
+        let changed = self.change_account(&id, change).await;
+        let changed = changed.map_err(IdentityError::into_problem)?;
+        let changed = changed.ok_or_else(|| Problem::new(ErrorCode::NotFound))?;
+        if locked {
+            self.end_sessions(&id, None).await.map_err(IdentityError::into_problem)?;
+        } else if changed.role == Role::Admin {
+            self.add_administrator(&id).await.map_err(IdentityError::into_problem)?;
+        }
+        Ok(status_of(&changed))
+    }
+
+    /// Somebody must stay who administers.
+    async fn step_down(&self, id: &UserId) -> Result<(), Problem> {
+        let others = self.remove_administrator(id).await.map_err(IdentityError::into_problem)?;
+        if others {
+            return Ok(());
+        }
+        let detail = "this is the last administrator: make somebody else one first";
+        Err(Problem::because(ErrorCode::InvalidState, detail))
+    }
+}

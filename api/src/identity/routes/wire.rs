@@ -1,0 +1,109 @@
+//! Bodies, as they go over the wire.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, HeaderValue};
+use axum::response::{IntoResponse as _, Response};
+use serde::{Deserialize, Serialize};
+
+use crate::identity::Account;
+use crate::identity::session::Session;
+
+/// An answer in `data`, which nobody keeps.
+pub(super) fn data(status: StatusCode, data: impl Serialize) -> Response {
+    #[derive(Serialize)]
+    struct Data<T> {
+        data: T,
+    }
+    let mut response = (status, Json(Data { data })).into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Registration {
+    pub(super) email: String,
+    pub(super) password: String,
+    pub(super) name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Credentials {
+    pub(super) email: String,
+    pub(super) password: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PasswordChange {
+    pub(super) old_password: String,
+    pub(super) new_password: String,
+}
+
+/// Somebody, as they see themselves.
+#[derive(Serialize)]
+pub(super) struct User<'a> {
+    id: String,
+    email: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    role: &'static str,
+    email_verified: bool,
+    locked: bool,
+    has_password: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    avatar_url: Option<&'a str>,
+}
+
+impl<'a> User<'a> {
+    pub(super) fn of(account: &'a Account) -> Self {
+        Self {
+            id: account.id.to_string(),
+            email: &account.email,
+            name: account.name.as_deref(),
+            role: account.role.as_str(),
+            email_verified: account.email_verified,
+            locked: account.locked,
+            has_password: account.password.is_some(),
+            avatar_url: account.avatar_url.as_deref(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Tokens {
+    pub(super) access_token: String,
+    pub(super) token_type: &'static str,
+    pub(super) expires_in: u64,
+}
+
+#[derive(Serialize)]
+pub(super) struct SignedIn<'a> {
+    pub(super) user: User<'a>,
+    pub(super) tokens: Tokens,
+}
+
+#[derive(Serialize)]
+pub(super) struct SessionBody {
+    id: String,
+    device: Option<String>,
+    created_at: String,
+    last_used_at: String,
+    current: bool,
+}
+
+impl SessionBody {
+    pub(super) fn of(session: Session, current: &uuid::Uuid) -> Self {
+        let time =
+            |at_ms| jiff::Timestamp::from_millisecond(at_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        Self {
+            id: session.id.to_string(),
+            device: session.device.user_agent,
+            created_at: time(session.created_at_ms).to_string(),
+            last_used_at: time(session.last_used_at_ms).to_string(),
+            current: session.id == *current,
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! Sessions: one login on one device, and the chain of its refresh tokens.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cityevents_domain::ids::UserId;
+use cityevents_domain::time::Timestamp;
+use cityevents_views::records::{Place, PlacesQuery, RecordKey, RecordKind};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::device::Device;
+use super::store::{IdentityError, Kept, random};
+use super::{Account, Identity};
+
+/// A refresh token is good for seven days after it was given out…
+pub(super) const IDLE_MS: i64 = 7 * 86_400_000;
+/// …and none of a session for longer than thirty days after the login.
+const LIFE_MS: i64 = 30 * 86_400_000;
+/// The token just replaced leads to the same successor for so long: two tabs at once, or an answer
+/// that got lost.
+const GRACE_MS: i64 = 10_000;
+/// The place of a session that is not there is left for so long: the session may be on its way.
+const TIDIED_AFTER_MS: i64 = 60_000;
+/// Sessions of one person that are told at once.
+const LISTED_MAX: usize = 100;
+/// Other callers may rotate the same session at the same time.
+const TRIES: u32 = 8;
+
+/// A refresh token: the session's id, and 256 random bits that only the client keeps.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct RefreshToken {
+    session: Uuid,
+    secret: [u8; 32],
+}
+
+impl RefreshToken {
+    /// The text of the cookie.
+    pub(super) fn to_text(&self) -> String {
+        URL_SAFE_NO_PAD.encode([self.session.as_bytes().as_slice(), &self.secret].concat())
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        // No token is longer; what is much longer is not even decoded.
+        let bytes = (text.len() == 64).then(|| URL_SAFE_NO_PAD.decode(text).ok()).flatten()?;
+        let (session, secret) = bytes.split_first_chunk::<16>()?;
+        Some(Self { session: Uuid::from_bytes(*session), secret: secret.try_into().ok()? })
+    }
+
+    fn hash(&self) -> [u8; 32] {
+        blake3::derive_key("cityevents 2026 refresh token hash", &self.secret)
+    }
+
+    /// What hides the successor's secret from everybody who does not have this one.
+    fn pad(&self) -> [u8; 32] {
+        blake3::derive_key("cityevents 2026 refresh token successor", &self.secret)
+    }
+}
+
+impl fmt::Debug for RefreshToken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "RefreshToken({}, …)", self.session)
+    }
+}
+
+/// A session as it is kept.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Session {
+    #[serde(with = "super::as_text")]
+    pub(super) id: Uuid,
+    #[serde(with = "super::as_text")]
+    pub(super) account: UserId,
+    /// Of the refresh token that is good.
+    current: [u8; 32],
+    previous: Option<Previous>,
+    pub(super) created_at_ms: i64,
+    pub(super) last_used_at_ms: i64,
+    expires_at_ms: i64,
+    pub(super) device: Device,
+}
+
+/// The token that was replaced last.
+#[derive(Clone, Serialize, Deserialize)]
+struct Previous {
+    hash: [u8; 32],
+    replaced_at_ms: i64,
+    /// Its successor's secret, readable to who has it.
+    sealed_successor: [u8; 32],
+}
+
+impl Kept for Session {
+    const KIND: &'static str = "sessions";
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        Some(Timestamp::from_millis(self.expires_at_ms))
+    }
+}
+
+fn key_of(session: &Uuid) -> RecordKey {
+    RecordKey::new(RecordKind::Session, session.as_bytes().as_slice())
+}
+
+/// The list of a person's sessions, the oldest first.
+fn place_of(account: &UserId, created_at_ms: i64, session: &Uuid) -> Place {
+    let created = created_at_ms.max(0).cast_unsigned().to_be_bytes();
+    Place { list: list_of(account), position: [created.as_slice(), session.as_bytes()].concat() }
+}
+
+fn list_of(account: &UserId) -> Vec<u8> {
+    [b"sessions/".as_slice(), account.as_bytes()].concat()
+}
+
+fn xor(one: [u8; 32], other: [u8; 32]) -> [u8; 32] {
+    std::array::from_fn(|index| one[index] ^ other[index])
+}
+
+impl Identity {
+    /// Begins a session.
+    pub(super) async fn begin_session(
+        &self,
+        account: &UserId,
+        device: Device,
+    ) -> Result<(Session, RefreshToken), IdentityError> {
+        let store = &self.shared.store;
+        let now_ms = store.now().as_millis();
+        // A UUID of version 7 tells to the millisecond when the session began: tokens, which tell the
+        // second, of one that began after all others were revoked are good in the same second.
+        let began_ms = now_ms.max(0).cast_unsigned();
+        let id = uuid::Builder::from_unix_timestamp_millis(began_ms, &random()?).into_uuid();
+        let token = RefreshToken { session: id, secret: random()? };
+        let session = Session {
+            id,
+            account: *account,
+            current: token.hash(),
+            previous: None,
+            created_at_ms: now_ms,
+            last_used_at_ms: now_ms,
+            expires_at_ms: now_ms + IDLE_MS,
+            device,
+        };
+        // The place first: a session that no list shows could not be revoked with the others.
+        store.add_place(place_of(account, now_ms, &id)).await?;
+        if store.insert(key_of(&id), &session).await? {
+            Ok((session, token))
+        } else {
+            Err(IdentityError::Contended { kind: Session::KIND })
+        }
+    }
+
+    /// Replaces a refresh token. `None`: it is none, its time has passed, or it was used before,
+    /// which ends the session.
+    pub(super) async fn rotate(
+        &self,
+        token: &RefreshToken,
+    ) -> Result<Option<(Session, RefreshToken)>, IdentityError> {
+        let store = &self.shared.store;
+        let key = key_of(&token.session);
+        for _ in 0..TRIES {
+            let Some(read) = store.read::<Session>(key.clone()).await? else {
+                return Ok(None);
+            };
+            let (session, now_ms) = (&read.value, store.now().as_millis());
+            let hash = token.hash();
+            if hash == session.current {
+                let secret = random()?;
+                let successor = RefreshToken { session: session.id, secret };
+                let rotated = Session {
+                    current: successor.hash(),
+                    previous: Some(Previous {
+                        hash,
+                        replaced_at_ms: now_ms,
+                        sealed_successor: xor(secret, token.pad()),
+                    }),
+                    last_used_at_ms: now_ms,
+                    expires_at_ms: (now_ms + IDLE_MS).min(session.created_at_ms + LIFE_MS),
+                    ..session.clone()
+                };
+                if store.replace(key.clone(), &read, &rotated).await? {
+                    return Ok(Some((rotated, successor)));
+                }
+                continue;
+            }
+            let previous = session.previous.as_ref().filter(|previous| {
+                previous.hash == hash && now_ms < previous.replaced_at_ms + GRACE_MS
+            });
+            if let Some(previous) = previous {
+                let secret = xor(previous.sealed_successor, token.pad());
+                let successor = RefreshToken { session: session.id, secret };
+                return Ok(Some((session.clone(), successor)));
+            }
+            tracing::warn!(
+                session = %session.id,
+                "a refresh token was used a second time: the session is ended"
+            );
+            if store.remove(key.clone(), &read).await? {
+                store
+                    .remove_place(place_of(&session.account, session.created_at_ms, &session.id))
+                    .await?;
+                return Ok(None);
+            }
+        }
+        Err(IdentityError::Contended { kind: Session::KIND })
+    }
+
+    /// Ends a session of a person; `false` when there is none of that id.
+    pub(super) async fn end_session(
+        &self,
+        account: &UserId,
+        id: &Uuid,
+    ) -> Result<bool, IdentityError> {
+        let store = &self.shared.store;
+        for _ in 0..TRIES {
+            let read = store.read::<Session>(key_of(id)).await?;
+            let Some(read) = read.filter(|read| read.value.account == *account) else {
+                return Ok(false);
+            };
+            if store.remove(key_of(id), &read).await? {
+                store.remove_place(place_of(account, read.value.created_at_ms, id)).await?;
+                return Ok(true);
+            }
+        }
+        Err(IdentityError::Contended { kind: Session::KIND })
+    }
+
+    /// Ends the session of a refresh token, if it is good.
+    pub(super) async fn end_session_of(&self, token: &RefreshToken) -> Result<(), IdentityError> {
+        let read = self.shared.store.read::<Session>(key_of(&token.session)).await?;
+        let hash = token.hash();
+        let is_known = |session: &Session| {
+            session.current == hash
+                || session.previous.as_ref().is_some_and(|previous| previous.hash == hash)
+        };
+        if let Some(read) = read.filter(|read| is_known(&read.value)) {
+            self.end_session(&read.value.account, &token.session).await?;
+        }
+        Ok(())
+    }
+
+    /// The sessions of a person, the oldest first.
+    pub(super) async fn sessions(&self, account: &UserId) -> Result<Vec<Session>, IdentityError> {
+        let store = &self.shared.store;
+        let query = PlacesQuery {
+            list: list_of(account),
+            descending: true,
+            after: None,
+            limit: LISTED_MAX,
+        };
+        let now_ms = store.now().as_millis();
+        let is_young = |position: &[u8]| {
+            let created = position.first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes));
+            created
+                .is_some_and(|at_ms| now_ms < at_ms.cast_signed().saturating_add(TIDIED_AFTER_MS))
+        };
+        let mut sessions = Vec::new();
+        for position in store.places(query).await?.into_iter().rev() {
+            let Some(id) = position.last_chunk::<16>().map(|id| Uuid::from_bytes(*id)) else {
+                continue;
+            };
+            match store.read::<Session>(key_of(&id)).await? {
+                Some(read) if read.value.account == *account => sessions.push(read.value),
+                // Not there yet: the place comes before the session.
+                _ if is_young(&position) => {}
+                // Its time has passed; the list is tidied by who reads it.
+                _ => store.remove_place(Place { list: list_of(account), position }).await?,
+            }
+        }
+        Ok(sessions)
+    }
+
+    /// Ends all sessions of a person, and with them the tokens that are out already.
+    pub(super) async fn revoke_all(&self, account: &UserId) -> Result<(), IdentityError> {
+        let now_ms = self.shared.store.now().as_millis();
+        let change = |account: &Account| {
+            let revoked_before_ms = account.revoked_before_ms.max(Some(now_ms));
+            Some(Account { revoked_before_ms, ..account.clone() })
+        };
+        self.change_account(account, change).await?;
+        self.end_sessions(account, None).await
+    }
+
+    /// Ends all sessions of a person but one.
+    pub(super) async fn end_sessions(
+        &self,
+        account: &UserId,
+        but: Option<&Uuid>,
+    ) -> Result<(), IdentityError> {
+        loop {
+            let mut ended = 0;
+            for session in self.sessions(account).await? {
+                if Some(&session.id) != but {
+                    ended += usize::from(self.end_session(account, &session.id).await?);
+                }
+            }
+            if ended == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_reads_back_and_nothing_else_is_one() {
+        let token = RefreshToken { session: Uuid::from_bytes([7; 16]), secret: [9; 32] };
+        let text = token.to_text();
+        assert_eq!(text.len(), 64);
+        assert_eq!(RefreshToken::parse(&text), Some(token.clone()));
+        for bad in ["", "x", &text[1..], &format!("{text}A"), &text.replace(|_| true, "=")] {
+            assert_eq!(RefreshToken::parse(bad), None, "{bad}");
+        }
+        assert!(!format!("{token:?}").contains(&text[30..]));
+    }
+
+    #[test]
+    fn only_who_has_a_token_reads_its_successor() {
+        let token = |byte| RefreshToken { session: Uuid::nil(), secret: [byte; 32] };
+        let sealed = xor([5; 32], token(1).pad());
+        assert_ne!(sealed, [5; 32]);
+        assert_eq!(xor(sealed, token(1).pad()), [5; 32]);
+        assert_ne!(xor(sealed, token(2).pad()), [5; 32]);
+        assert_ne!(token(1).hash(), token(1).pad());
+    }
+}

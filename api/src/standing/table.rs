@@ -1,0 +1,88 @@
+//! Accounts by id, in shards with a lock each: what is read with every request is written seldom.
+
+use std::collections::HashMap;
+
+use cityevents_domain::actor::Role;
+use cityevents_domain::ids::UserId;
+use cityevents_kit::keys::{Claims, Standing};
+use cityevents_schemas::message::{AccountChange, AccountStatus};
+use parking_lot::RwLock;
+
+/// A power of two, well above the number of threads that ask at once.
+const SHARDS: usize = 64;
+
+/// What is kept of an account.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    version: u64,
+    /// Tokens issued before this are not good, in milliseconds since 1970.
+    revoked_before_ms: i64,
+    /// But those of this session.
+    kept_session: Option<[u8; 16]>,
+    role: Role,
+    status: AccountStatus,
+}
+
+impl Entry {
+    fn has_revoked(&self, claims: &Claims) -> bool {
+        claims.issued_at_ms() < self.revoked_before_ms
+            && self.kept_session != Some(*claims.sid.as_bytes())
+    }
+}
+
+/// All accounts of which anything was said.
+#[derive(Debug)]
+pub(super) struct Table {
+    shards: Vec<RwLock<HashMap<UserId, Entry>>>,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self { shards: (0..SHARDS).map(|_| RwLock::default()).collect() }
+    }
+}
+
+impl Table {
+    /// Takes a change in, unless a later one is known. Returns whether it was taken.
+    pub(super) fn apply(&self, change: &AccountChange) -> bool {
+        let mut accounts = self.shard(&change.account).write();
+        let known = accounts.get(&change.account);
+        if known.is_some_and(|known| known.version >= change.version) {
+            return false;
+        }
+        let revoked_before_ms = change.revoked_before.map_or(i64::MIN, |at| at.as_millis());
+        let AccountChange { account, version, role, status, kept_session, .. } = *change;
+        let entry = Entry { version, revoked_before_ms, kept_session, role, status };
+        accounts.insert(account, entry);
+        true
+    }
+
+    /// See [`cityevents_kit::keys::Standings::standing`].
+    pub(super) fn standing(&self, claims: &Claims) -> Standing {
+        let Some(known) = self.shard(&claims.sub).read().get(&claims.sub).copied() else {
+            return Standing::Allowed(claims.role);
+        };
+        match known.status {
+            AccountStatus::Locked => Standing::Locked,
+            AccountStatus::Erased => Standing::Revoked,
+            AccountStatus::Active if known.has_revoked(claims) => Standing::Revoked,
+            AccountStatus::Active => Standing::Allowed(known.role),
+        }
+    }
+
+    /// The version that is known of an account.
+    pub(super) fn version(&self, account: &UserId) -> Option<u64> {
+        self.shard(account).read().get(account).map(|known| known.version)
+    }
+
+    /// How many accounts there are.
+    pub(super) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.read().len()).sum()
+    }
+
+    fn shard(&self, account: &UserId) -> &RwLock<HashMap<UserId, Entry>> {
+        // The last byte of an id is as good as chance; the version bits stand further left.
+        let [.., last] = account.as_bytes();
+        &self.shards[usize::from(*last) % SHARDS]
+    }
+}

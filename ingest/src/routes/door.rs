@@ -1,0 +1,99 @@
+//! At the door: letting people in, and writing to them.
+
+use axum::extract::State;
+use axum::http::Method;
+use axum::response::Response;
+use cityevents_domain::command::{Audience, CommandKind};
+use cityevents_domain::event::{SUBJECT_CHARACTERS_MAX, TEXT_CHARACTERS_MAX};
+use cityevents_domain::ids::{EventId, UserId};
+use cityevents_kit::http::PathId;
+use cityevents_kit::keys::Caller;
+use cityevents_kit::problem::Problem;
+
+use super::{IngestState, Write};
+use crate::answer::Success;
+use crate::body::{Fields, Required};
+use crate::fields::Asked;
+use crate::request::{Gate, WriteHeaders};
+
+pub(super) async fn check_in(
+    _: Gate,
+    caller: Caller,
+    PathId(event): PathId<EventId>,
+    headers: WriteHeaders,
+    State(state): State<IngestState>,
+    Required(body): Required,
+) -> Response {
+    let asked = check_in_of(body, |code| state.codes().read(&event, code));
+    let path = format!("/api/events/{event}/check-in");
+    let write = Write { caller, headers, event: Some(event), success: Success::Ok };
+    write.decide(&state, &Method::POST, &path, asked).await
+}
+
+pub(super) async fn message(
+    _: Gate,
+    caller: Caller,
+    PathId(event): PathId<EventId>,
+    headers: WriteHeaders,
+    State(state): State<IngestState>,
+    Required(body): Required,
+) -> Response {
+    let path = format!("/api/events/{event}/messages");
+    let write = Write { caller, headers, event: Some(event), success: Success::Ok };
+    write.decide(&state, &Method::POST, &path, message_of(body)).await
+}
+
+/// Somebody, by id or by the code that they show. `whose` reads codes.
+fn check_in_of(
+    mut body: Fields,
+    whose: impl FnOnce(&str) -> Option<UserId>,
+) -> Result<Asked, Problem> {
+    let digest = body.digest();
+    let (user, code) = (body.id("user_id"), body.text("code"));
+    let user = match (user, code) {
+        (Some(_), Some(_)) => {
+            body.invalid.add("code", "send either this or user_id");
+            None
+        }
+        (None, Some(code)) => {
+            let shown = whose(code.trim());
+            if shown.is_none() {
+                body.invalid.add("code", "is not a code for this event");
+            }
+            shown
+        }
+        (Some(user), None) => Some(user),
+        (None, None) => {
+            if body.invalid.is_empty() {
+                body.invalid.add("user_id", "is missing; send it, or the code that is shown");
+            }
+            None
+        }
+    };
+    body.finish()?;
+    let user = user.ok_or_else(Problem::internal)?;
+    Ok(Asked::with_digest(CommandKind::CheckIn { user }, digest))
+}
+
+fn message_of(mut body: Fields) -> Result<Asked, Problem> {
+    let digest = body.digest();
+    let word = body.text("to");
+    let to = word.as_deref().and_then(Audience::parse);
+    if word.is_some() && to.is_none() {
+        let words = Audience::ALL.map(Audience::as_str).join(", ");
+        body.invalid.add("to", format!("must be one of {words}"));
+    }
+    let to = body.required("to", to);
+    let subject = body.brief("subject", SUBJECT_CHARACTERS_MAX);
+    let subject = body.required("subject", subject);
+    let text = body.brief("text", TEXT_CHARACTERS_MAX);
+    let text = body.required("text", text);
+    body.finish()?;
+    match (to, subject, text) {
+        (Some(to), Some(subject), Some(text)) => {
+            Ok(Asked::with_digest(CommandKind::Message { to, subject, text }, digest))
+        }
+        // What is missing was refused above.
+        _ => Err(Problem::internal()),
+    }
+}

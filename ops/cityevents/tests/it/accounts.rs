@@ -1,0 +1,102 @@
+//! Accounts, through the binary: made at the command line, used over HTTP, and still there after
+//! the power went.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use super::command_line::{command, run_on, said};
+use super::instance::Instance;
+use super::web::{Answer, Connection};
+
+fn post(http: SocketAddr, path: &str, headers: &str, body: &Value) -> Answer {
+    let body = body.to_string();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nhost: {http}\r\ncontent-type: application/json\r\n{headers}\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut connection = Connection::open(http).unwrap();
+    connection.write(request.as_bytes()).unwrap();
+    connection.read().unwrap()
+}
+
+fn login(http: SocketAddr, email: &str, password: &str) -> Answer {
+    post(http, "/api/auth/login", "", &json!({ "email": email, "password": password }))
+}
+
+#[test]
+fn the_first_administrator_is_made_at_the_command_line_and_signs_in_over_http() {
+    let folder = tempfile::tempdir().unwrap();
+    let create = |email: &str| {
+        let arguments =
+            ["account", "create", "--email", email, "--role", "admin", "--output", "json"];
+        run_on(folder.path(), &arguments)
+    };
+    // Past the instance, since none runs.
+    let first = create("first@example.org").json();
+    let instance = Instance::start(folder.path());
+    // Through the instance.
+    let second = create("second@example.org").json();
+    for made in [&first, &second] {
+        let (email, password) =
+            (made["email"].as_str().unwrap(), made["password"].as_str().unwrap());
+        let answer = login(instance.http, email, password);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.json()["data"]["user"]["id"], made["id"]);
+        assert_eq!(answer.json()["data"]["user"]["role"], "admin");
+    }
+    create("SECOND@example.org").failed(1, &["there is an account with this address"]);
+    let log = instance.log();
+    for made in [&first, &second] {
+        for secret in ["password", "email"] {
+            let secret = made[secret].as_str().unwrap();
+            assert!(!log.contains(secret), "{secret} is in the log");
+        }
+    }
+    assert!(!log.contains("argon2"), "a hash is in the log");
+    instance.stop();
+}
+
+#[test]
+fn a_password_that_is_given_is_read_from_the_input_and_judged_like_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let create = |password: &str| {
+        let mut create = command();
+        create.args(["account", "create", "--email", "ada@example.org", "--password-stdin"]);
+        create.arg("--data").arg(folder.path()).stdin(Stdio::piped());
+        let mut child = create.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(password.as_bytes()).unwrap();
+        said(child.wait_with_output().unwrap())
+    };
+    create("short\n").failed(2, &["at least 12 characters"]);
+    create("password1234\n").failed(2, &["commonest"]);
+    let made = create("correct horse battery\n").good();
+    assert!(made.contains("user ada@example.org") && !made.contains("horse"), "{made}");
+    let wrong = run_on(folder.path(), &["account", "create", "--email", "nobody"]);
+    wrong.failed(2, &["--email", "name@example.org"]);
+    let instance = Instance::start(folder.path());
+    assert_eq!(login(instance.http, "ada@example.org", "correct horse battery").status, 200);
+    instance.stop();
+}
+
+#[test]
+fn who_registered_and_signed_in_is_not_forgotten_when_the_process_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let instance = Instance::start(folder.path());
+    let body = json!({ "email": "ada@example.org", "password": "correct horse battery" });
+    let made = post(instance.http, "/api/auth/register", "", &body);
+    assert_eq!(made.status, 201, "{}", made.text());
+    let cookie = made.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    instance.kill();
+    let instance = Instance::start(folder.path());
+    let headers = format!("cookie: {cookie}\r\norigin: http://{}\r\n", instance.http);
+    let refreshed = post(instance.http, "/api/auth/refresh", &headers, &Value::Null);
+    assert_eq!(refreshed.status, 200, "{}", refreshed.text());
+    assert_eq!(refreshed.json()["data"]["user"]["email"], "ada@example.org");
+    let again = post(instance.http, "/api/auth/register", "", &body);
+    assert_eq!(again.code(), "email_already_exists");
+    instance.stop();
+}
