@@ -130,8 +130,15 @@ fn a_process_that_may_only_look_names_what_is_missing_and_registers_nothing() {
     let looking = Options { register: false, ..registering.clone() };
     let refusal = connect(&looking).err().unwrap();
     let RegistryError::Missing { subjects, .. } = &refusal else { panic!("{refusal}") };
-    let expected = ["event-commands", "event-facts", "command-replies", "events", "registrations"]
-        .map(|name| format!("{}{name}-value", looking.prefix));
+    let topics = [
+        "event-commands",
+        "event-facts",
+        "command-replies",
+        "events",
+        "registrations",
+        "account-changes",
+    ];
+    let expected = topics.map(|name| format!("{}{name}-value", looking.prefix));
     assert_eq!(subjects[..], expected);
     assert!(refusal.to_string().contains("registry.register = true"), "{refusal}");
     let registered = get("/subjects");
