@@ -246,6 +246,15 @@ impl Identity {
         Ok(changed.is_some_and(|account| account.password.as_deref() == Some(hash)))
     }
 
+    /// The person has shown that the address is theirs.
+    pub(super) async fn set_verified(&self, id: &UserId) -> Result<(), IdentityError> {
+        let change = |account: &Account| {
+            (!account.email_verified).then(|| Account { email_verified: true, ..account.clone() })
+        };
+        self.shared.store.update(account_key(id), change).await?;
+        Ok(())
+    }
+
     /// Replaces the hash of a password by a stronger one if it is still the one that was seen.
     pub(super) async fn upgrade_password_hash(
         &self,

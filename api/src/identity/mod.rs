@@ -16,6 +16,8 @@ mod as_text;
 mod changes;
 mod cookies;
 mod device;
+pub mod mail;
+mod one_time;
 mod origin;
 mod passwords;
 mod routes;
@@ -28,6 +30,7 @@ use cityevents_kit::Config;
 use cityevents_kit::keys::TokenSigner;
 use cityevents_runtime::log::clock::Clock;
 use cityevents_views::Records;
+use lettre::message::Mailbox;
 
 pub use self::account::{Account, NewAccount};
 pub use self::address::{Address, AddressError};
@@ -36,6 +39,8 @@ pub use self::routes::{route_policy, router};
 pub use self::store::IdentityError;
 
 use self::cookies::RefreshCookie;
+use self::mail::{MailPort, Template};
+use self::one_time::Purpose;
 use self::origin::Origins;
 use self::store::Store;
 use crate::standing::AccountChanges;
@@ -51,32 +56,73 @@ struct Shared {
     passwords: Passwords,
     signer: TokenSigner,
     changes: Option<AccountChanges>,
+    mail: Arc<dyn MailPort>,
+    from: Mailbox,
+    site: String,
     cookie: RefreshCookie,
     origins: Origins,
 }
 
+/// What accounts are made of.
+pub struct IdentityParts {
+    /// Where they are kept.
+    pub records: Arc<dyn Records>,
+    /// Signs access tokens.
+    pub signer: TokenSigner,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Tells other instances. Without, they hear of changes from the next process that sweeps.
+    pub changes: Option<AccountChanges>,
+    /// Where mails go.
+    pub mail: Arc<dyn MailPort>,
+}
+
 impl Identity {
-    /// On the records of the tables, with the keys of the instance. Without `changes`, others hear
-    /// of changes from the next process that sweeps.
+    /// Of parts, with the settings of the instance.
     ///
     /// # Errors
-    /// When the threads that hash passwords cannot be started.
-    pub fn new(
-        records: Arc<dyn Records>,
-        signer: TokenSigner,
-        clock: Arc<dyn Clock>,
-        changes: Option<AccountChanges>,
-        config: &Config,
-    ) -> std::io::Result<Self> {
+    /// When the threads that hash passwords cannot be started, or `mail.from` is no address.
+    pub fn new(parts: IdentityParts, config: &Config) -> std::io::Result<Self> {
+        let IdentityParts { records, signer, clock, changes, mail } = parts;
         let origins = Origins::of(config);
+        let from = config.mail.from.parse::<Mailbox>();
+        let from = from.map_err(|error| {
+            let wrong = format!("mail.from: {error}; write CityEvents <mail@example.org>");
+            std::io::Error::other(wrong)
+        })?;
         let shared = Shared {
             store: Store::new(records, clock),
             passwords: Passwords::start()?,
             signer,
             changes,
+            mail,
+            from,
+            site: config.public_url(),
             cookie: RefreshCookie::new(origins.are_secure()),
             origins,
         };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Writes a mail with a link and hands it over, while who asked is answered already: how long it
+    /// takes would tell whether there is an account.
+    fn mail_in_background(&self, template: Template, account: Account) {
+        let identity = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = identity.mail_link(template, &account).await {
+                tracing::error!(%error, account = %account.id, "a mail is not sent: {error}");
+            }
+        });
+    }
+
+    async fn mail_link(&self, template: Template, account: &Account) -> Result<(), IdentityError> {
+        let purpose = match template {
+            Template::VerifyAddress => Purpose::VerifyAddress,
+            Template::ResetPassword => Purpose::ResetPassword,
+        };
+        let (token, about) = self.give_token(purpose, account).await?;
+        let Shared { store, mail, from, site, .. } = &*self.shared;
+        let written = mail::write(template, account, (&about, &token), (site, from), store.now())?;
+        Ok(mail.send(written).await?)
     }
 }

@@ -38,6 +38,9 @@ pub enum IdentityError {
     /// The machine gives no random numbers.
     #[error("the operating system gives no random numbers: {0}")]
     Random(#[from] getrandom::Error),
+    /// A mail could not be written or handed over.
+    #[error(transparent)]
+    Mail(#[from] super::mail::MailError),
     /// A token cannot be signed.
     #[error(transparent)]
     Signing(#[from] cityevents_kit::keys::KeysError),

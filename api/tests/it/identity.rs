@@ -8,7 +8,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN, SET_COOKIE};
 use axum::http::{Request, StatusCode};
-use cityevents_api::identity::{Address, Identity, NewAccount, router};
+use cityevents_api::identity::mail::{FolderMail, Mail, MailError, MailPort};
+use cityevents_api::identity::{Address, Identity, IdentityParts, NewAccount, router};
 use cityevents_api::standing::{
     AccountChanges, AccountStandings, StandingsMetrics, UnpublishedAccounts,
 };
@@ -20,8 +21,10 @@ use cityevents_kit::keys::{Authentication, KeyRing, TokenSigner, TokenVerifier};
 use cityevents_runtime::log::clock::{Clock, SystemClock};
 use cityevents_runtime::log::memory::MemoryLog;
 use cityevents_runtime::log::{Cleanup, Log, TimestampKind, TopicSpec};
+use cityevents_views::BoxFuture;
 use cityevents_views::memory::MemoryViews;
 use http_body_util::BodyExt;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -56,9 +59,21 @@ impl Clock for Turned {
     }
 }
 
+/// What was sent.
+#[derive(Default)]
+struct Mails(Mutex<Vec<Mail>>);
+
+impl MailPort for Mails {
+    fn send(&self, mail: Mail) -> BoxFuture<'_, Result<(), MailError>> {
+        self.0.lock().push(mail);
+        Box::pin(async { Ok(()) })
+    }
+}
+
 struct World {
     identity: Identity,
     memory: Arc<MemoryViews>,
+    mails: Arc<Mails>,
     standings: Arc<AccountStandings>,
     signer: TokenSigner,
     verifier: TokenVerifier,
@@ -108,11 +123,17 @@ impl World {
         let verifier = TokenVerifier::new(ring, &config).with_standings(standings.clone());
         let clock = Arc::new(Turned::default());
         let memory = Arc::new(MemoryViews::default());
-        let identity =
-            Identity::new(memory.clone(), signer.clone(), clock.clone(), Some(changes), &config)
-                .unwrap();
+        let mails = Arc::new(Mails::default());
+        let parts = IdentityParts {
+            records: memory.clone(),
+            signer: signer.clone(),
+            clock: clock.clone(),
+            changes: Some(changes),
+            mail: mails.clone(),
+        };
+        let identity = Identity::new(parts, &config).unwrap();
         let router = router(identity.clone());
-        Self { identity, memory, standings, signer, verifier, clock, router, folder }
+        Self { identity, memory, mails, standings, signer, verifier, clock, router, folder }
     }
 
     fn pass(&self, seconds: i64) {
@@ -123,8 +144,14 @@ impl World {
     fn without_telling(&self) -> Router {
         let overrides = vec![("data.dir".to_owned(), self.folder.path().display().to_string())];
         let config = Config::load(Sources { overrides, ..Sources::default() }).unwrap().config;
-        let (memory, clock) = (self.memory.clone(), self.clock.clone());
-        router(Identity::new(memory, self.signer.clone(), clock, None, &config).unwrap())
+        let parts = IdentityParts {
+            records: self.memory.clone(),
+            signer: self.signer.clone(),
+            clock: self.clock.clone(),
+            changes: None,
+            mail: self.mails.clone(),
+        };
+        router(Identity::new(parts, &config).unwrap())
     }
 
     async fn send(&self, method: &str, path: &str, ask: Ask<'_>) -> Answer {
@@ -163,6 +190,21 @@ impl World {
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         Answer { status, cookie, body }
+    }
+
+    /// The token of the mail of that number, once it has come.
+    async fn mailed(&self, number: usize) -> (String, String) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Some(mail) = self.mails.0.lock().get(number) {
+                let text = String::from_utf8(mail.message.clone()).unwrap().replace("=\r\n", "");
+                let token = text.split("token=").nth(1).unwrap().trim_start_matches("3D");
+                let token = token.split_whitespace().next().unwrap().to_owned();
+                return (text, token);
+            }
+            assert!(Instant::now() < deadline, "mail {number} does not come");
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Waits until the other instance knows a version of an account.
@@ -466,6 +508,7 @@ async fn without_a_good_token_nothing_is_told() {
 async fn while_the_tables_are_away_signing_in_says_when_to_come_again() {
     let world = World::new();
     world.register("ada@b.co").await;
+    world.mailed(0).await;
     world.memory.fail_next_writes(1);
     let said = world.login("ada@b.co", PASSWORD).await;
     assert_eq!((said.status, said.code()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
@@ -599,4 +642,94 @@ async fn what_a_crash_left_untold_is_found_by_the_sweeper() {
     assert_eq!(world.identity.unpublished(10).await.unwrap().len(), 1);
     world.identity.published(ada, 2).await.unwrap();
     assert_eq!(world.identity.unpublished(10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn who_registers_gets_a_link_that_shows_once_that_the_address_is_theirs() {
+    let world = World::new();
+    let made = world.register("ada@b.co").await;
+    let (text, token) = world.mailed(0).await;
+    assert!(text.contains("To: ada@b.co") && text.contains("/verify-email?token="), "{text}");
+    let confirm = async |token: &str| {
+        world.post("/api/auth/verify-email/confirm", json!({ "token": token })).await
+    };
+    let wrong = format!("{}A", &token[1..]);
+    for bad in ["", "x", &wrong, &"x".repeat(1_000)] {
+        let said = confirm(bad).await;
+        assert_eq!((said.status, said.code()), (StatusCode::BAD_REQUEST, "token_invalid"), "{bad}");
+    }
+    let reset = json!({"token": token, "new_password": "another long password"});
+    let said = world.post("/api/auth/password/reset/confirm", reset).await;
+    assert_eq!(said.code(), "token_invalid", "it is for something else");
+    assert_eq!(confirm(&token).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(confirm(&token).await.code(), "token_invalid");
+    let me = world.get("/api/auth/me", &made.token()).await;
+    assert_eq!(me.body["data"]["email_verified"], true);
+    let again = world.ask_as(&made.token(), "/api/auth/verify-email/request", None).await;
+    assert_eq!(again.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn who_forgot_the_password_sets_another_one_once_and_is_signed_out_everywhere() {
+    const NEW: &str = "another long password";
+    let world = World::new();
+    let made = world.register("ada@b.co").await;
+    world.mailed(0).await;
+    let request = async |email: &str| {
+        world.post("/api/auth/password/reset/request", json!({ "email": email })).await
+    };
+    for nobody in ["eda@b.co", "nobody"] {
+        assert_eq!(request(nobody).await.status, StatusCode::NO_CONTENT);
+    }
+    assert_eq!(request("Ada@b.co").await.status, StatusCode::NO_CONTENT);
+    let (_, first) = world.mailed(1).await;
+    assert_eq!(request("ada@b.co").await.status, StatusCode::NO_CONTENT);
+    let (_, second) = world.mailed(2).await;
+    let path = format!("/api/auth/password/reset/validate?token={first}");
+    let valid = world.send("GET", &path, Ask::default()).await;
+    assert_eq!((valid.status, &valid.body["data"]["valid"]), (StatusCode::OK, &json!(true)));
+    let confirm = async |token: &str, password: &str| {
+        let body = json!({ "token": token, "new_password": password });
+        world.post("/api/auth/password/reset/confirm", body).await
+    };
+    assert_eq!(confirm(&first, "short").await.code(), "validation_failed");
+    let (one, two) = tokio::join!(confirm(&first, NEW), confirm(&first, "yet another password"));
+    let done = [&one, &two].iter().filter(|said| said.status == StatusCode::NO_CONTENT).count();
+    assert_eq!(done, 1, "{one:?} {two:?}");
+    assert_eq!(confirm(&second, NEW).await.code(), "token_invalid", "given before the change");
+    assert_eq!(world.refresh(&made.cookie.unwrap()).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(world.login("ada@b.co", PASSWORD).await.code(), "invalid_credentials");
+    let good = if one.status == StatusCode::NO_CONTENT { NEW } else { "yet another password" };
+    assert_eq!(world.login("ada@b.co", good).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn links_are_good_for_a_while_only() {
+    let world = World::new();
+    world.register("ada@b.co").await;
+    let (_, verify) = world.mailed(0).await;
+    world.post("/api/auth/password/reset/request", json!({"email": "ada@b.co"})).await;
+    let (_, reset) = world.mailed(1).await;
+    world.pass(31 * 60);
+    let body = json!({"token": reset, "new_password": "another long password"});
+    let said = world.post("/api/auth/password/reset/confirm", body).await;
+    assert_eq!(said.code(), "token_invalid");
+    world.pass(24 * 3_600);
+    let said = world.post("/api/auth/verify-email/confirm", json!({ "token": verify })).await;
+    assert_eq!(said.code(), "token_invalid");
+}
+
+#[tokio::test]
+async fn a_mail_is_put_into_its_folder_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mails = FolderMail::new(folder.path().join("mails"));
+    let mail = Mail { id: "0123".to_owned(), message: b"Subject: x\r\n\r\nHello".to_vec() };
+    for _ in 0..2 {
+        mails.send(mail.clone()).await.unwrap();
+    }
+    let files: Vec<_> = std::fs::read_dir(folder.path().join("mails")).unwrap().collect();
+    assert_eq!(files.len(), 1);
+    let read = std::fs::read(folder.path().join("mails/0123.eml")).unwrap();
+    assert_eq!(read, mail.message);
+    assert!(!format!("{mail:?}").contains("Hello"));
 }

@@ -1,6 +1,7 @@
 //! The calls about oneself. Answers carry what they say in `data`.
 
 mod passwords;
+mod proofs;
 mod sessions;
 mod sign_in;
 mod staff;
@@ -26,6 +27,11 @@ pub fn router(identity: Identity) -> Router {
         .route("/api/auth/me", get(sessions::me))
         .route("/api/auth/me/status", get(sessions::status))
         .route("/api/auth/password/change", post(passwords::change))
+        .route("/api/auth/password/reset/request", post(proofs::request_reset))
+        .route("/api/auth/password/reset/validate", get(proofs::validate_reset))
+        .route("/api/auth/password/reset/confirm", post(proofs::confirm_reset))
+        .route("/api/auth/verify-email/request", post(proofs::request_verification))
+        .route("/api/auth/verify-email/confirm", post(proofs::confirm_verification))
         .route("/api/auth/sessions", get(sessions::list))
         .route("/api/auth/sessions/{id}", axum::routing::delete(sessions::end))
         .route("/api/auth/sessions/revoke", post(sessions::end_all))
@@ -41,6 +47,9 @@ pub fn router(identity: Identity) -> Router {
 pub fn route_policy(_: &Method, route: Option<&str>) -> Option<RoutePolicy> {
     match route? {
         "/api/auth/login" | "/api/auth/password/change" => Some(RoutePolicy::of(CallClass::Login)),
+        "/api/auth/password/reset/request" | "/api/auth/verify-email/request" => {
+            Some(RoutePolicy::of(CallClass::AccountMail))
+        }
         "/api/auth/register" => Some(RoutePolicy::of(CallClass::Register)),
         _ => None,
     }

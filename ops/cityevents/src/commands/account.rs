@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cityevents_api::identity::{Address, Identity, Password, Passwords};
+use cityevents_api::identity::{Address, Identity, IdentityParts, Password, Passwords};
 use cityevents_domain::actor::Role;
 use cityevents_kit::Config;
 use cityevents_kit::keys::{KeyRing, TokenSigner};
@@ -101,7 +101,13 @@ fn create(config: &Config, asked: AskedAccount) -> anyhow::Result<Value> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let views = runtime.block_on(instance::open_views(config))?;
     let signer = TokenSigner::new(KeyRing::open(&config.keys_dir())?, config);
-    let identity =
-        Identity::new(views.records.clone(), signer, Arc::new(SystemClock), None, config)?;
+    let parts = IdentityParts {
+        records: views.records.clone(),
+        signer,
+        clock: Arc::new(SystemClock),
+        changes: None,
+        mail: instance::mail(config),
+    };
+    let identity = Identity::new(parts, config)?;
     admin::create(&identity, &asked)
 }

@@ -8,7 +8,8 @@ use anyhow::Context as _;
 use axum::http::Method;
 use axum::routing::get;
 use axum::{Json, Router};
-use cityevents_api::identity::{self, Identity};
+use cityevents_api::identity::mail::{FolderMail, MailPort};
+use cityevents_api::identity::{self, Identity, IdentityParts};
 use cityevents_api::lines::{Lines, LinesMetrics, LinesOptions};
 use cityevents_api::standing::{AccountChanges, AccountStandings, StandingsMetrics, sweep};
 use cityevents_api::{ApiMetrics, ProjectionProgress, Reads, ReadsParts};
@@ -89,8 +90,10 @@ pub(super) async fn start(
         let clock = parts.context.source.clock.clone();
         let changes = account_changes(parts)?;
         let told = Some(changes.clone());
-        let identity = Identity::new(views.records.clone(), signer, clock, told, config)
-            .context("no threads can be started that hash passwords")?;
+        let records = views.records.clone();
+        let mail = mail(config);
+        let people = IdentityParts { records, signer, clock, changes: told, mail };
+        let identity = Identity::new(people, config).context("accounts cannot be served")?;
         let swept = lifecycle.register("account-changes-told", Stage::Background, STOP_BUDGET);
         let rows = identity.clone();
         tokio::spawn(async move { sweep(swept, &rows, &changes).await });
@@ -181,6 +184,12 @@ fn reads(
         is_pending: Arc::new(is_pending),
         metrics: parts.metrics.register(ApiMetrics::new),
     }))
+}
+
+/// Where mails go.
+pub fn mail(config: &Config) -> Arc<dyn MailPort> {
+    let folder = config.mail.folder.clone();
+    Arc::new(FolderMail::new(folder.unwrap_or_else(|| config.data.dir.join("mails"))))
 }
 
 /// Tells every instance of changes of accounts.

@@ -21,6 +21,7 @@ use cityevents_api::ProjectionProgress;
 use cityevents_kit::telemetry::MetricsRegistry;
 use cityevents_kit::{Config, Lifecycle};
 
+pub use self::http::mail;
 use self::roles::{ProcessRole, ProcessRoles};
 pub use self::running::Running;
 use self::stores::Stores;

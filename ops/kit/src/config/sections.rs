@@ -205,6 +205,11 @@ sections! {
         leeway: Duration,
         cache_max: u32,
     }
+    /// `[mail]`: mails to people.
+    Mail {
+        from: String,
+        folder: Option<PathBuf>,
+    }
     /// `[keys]`: where keys are.
     Keys {
         dir: Option<PathBuf>,
@@ -287,6 +292,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[tokens]`
     pub tokens: Tokens,
+    /// `[mail]`
+    pub mail: Mail,
     /// `[keys]`
     pub keys: Keys,
     /// `[telemetry]`
