@@ -1,46 +1,23 @@
 //! At the door: letting people in, and writing to them.
 
-use axum::extract::State;
 use axum::http::Method;
 use axum::response::Response;
 use cityevents_domain::command::{Audience, CommandKind};
 use cityevents_domain::event::{SUBJECT_CHARACTERS_MAX, TEXT_CHARACTERS_MAX};
-use cityevents_domain::ids::{EventId, UserId};
-use cityevents_kit::http::PathId;
-use cityevents_kit::keys::Caller;
+use cityevents_domain::ids::UserId;
 use cityevents_kit::problem::Problem;
 
-use super::{IngestState, Write};
-use crate::answer::Success;
+use super::on_event::OnEvent;
 use crate::body::{Fields, Required};
 use crate::fields::Asked;
-use crate::request::{Gate, WriteHeaders};
 
-pub(super) async fn check_in(
-    _: Gate,
-    caller: Caller,
-    PathId(event): PathId<EventId>,
-    headers: WriteHeaders,
-    State(state): State<IngestState>,
-    Required(body): Required,
-) -> Response {
-    let asked = check_in_of(body, |code| state.codes().read(&event, code));
-    let path = format!("/api/events/{event}/check-in");
-    let write = Write { caller, headers, event: Some(event), success: Success::Ok };
-    write.decide(&state, &Method::POST, &path, asked).await
+pub(super) async fn check_in(on: OnEvent, Required(body): Required) -> Response {
+    let asked = check_in_of(body, |code| on.state.codes().read(&on.event, code));
+    on.decide(&Method::POST, "/check-in", asked).await
 }
 
-pub(super) async fn message(
-    _: Gate,
-    caller: Caller,
-    PathId(event): PathId<EventId>,
-    headers: WriteHeaders,
-    State(state): State<IngestState>,
-    Required(body): Required,
-) -> Response {
-    let path = format!("/api/events/{event}/messages");
-    let write = Write { caller, headers, event: Some(event), success: Success::Ok };
-    write.decide(&state, &Method::POST, &path, message_of(body)).await
+pub(super) async fn message(on: OnEvent, Required(body): Required) -> Response {
+    on.decide(&Method::POST, "/messages", message_of(body)).await
 }
 
 /// Somebody, by id or by the code that they show. `whose` reads codes.

@@ -4,11 +4,11 @@ use axum::extract::State;
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use cityevents_domain::command::CommandKind;
-use cityevents_domain::ids::EventId;
-use cityevents_kit::http::{NoBody, PathId};
+use cityevents_kit::http::NoBody;
 use cityevents_kit::keys::Caller;
 use cityevents_kit::problem::{ErrorCode, Problem};
 
+use super::on_event::OnEvent;
 use super::{IngestState, Write};
 use crate::answer::Success;
 use crate::body::{Fields, Optional, Required};
@@ -26,90 +26,35 @@ pub(super) async fn create(
     write.decide(&state, &Method::POST, "/api/events", Asked::create(body)).await
 }
 
-pub(super) async fn update(
-    _: Gate,
-    caller: Caller,
-    PathId(event): PathId<EventId>,
-    headers: WriteHeaders,
-    State(state): State<IngestState>,
-    Required(body): Required,
-) -> Response {
-    let asked = Asked::update(body, headers.if_match);
-    let write = Write { caller, headers, event: Some(event), success: Success::Ok };
-    write.decide(&state, &Method::PATCH, &format!("/api/events/{event}"), asked).await
+pub(super) async fn update(on: OnEvent, Required(body): Required) -> Response {
+    let asked = Asked::update(body, on.headers.if_match);
+    on.decide(&Method::PATCH, "", asked).await
 }
 
-pub(super) async fn publish(
-    _: Gate,
-    caller: Caller,
-    PathId(event): PathId<EventId>,
-    headers: WriteHeaders,
-    State(state): State<IngestState>,
-    _: NoBody,
-) -> Response {
-    let asked = Ok(Asked::plain(CommandKind::Publish));
-    let write = Write { caller, headers, event: Some(event), success: Success::Ok };
-    write.decide(&state, &Method::POST, &format!("/api/events/{event}/publish"), asked).await
+pub(super) async fn publish(on: OnEvent, _: NoBody) -> Response {
+    on.decide(&Method::POST, "/publish", Ok(Asked::plain(CommandKind::Publish))).await
 }
 
-pub(super) async fn unpublish(
-    _: Gate,
-    caller: Caller,
-    PathId(event): PathId<EventId>,
-    headers: WriteHeaders,
-    State(state): State<IngestState>,
-    Optional(body): Optional,
-) -> Response {
-    let asked = unpublish_of(body, false);
-    let write = Write { caller, headers, event: Some(event), success: Success::Ok };
-    write.decide(&state, &Method::POST, &format!("/api/events/{event}/unpublish"), asked).await
+pub(super) async fn unpublish(on: OnEvent, Optional(body): Optional) -> Response {
+    on.decide(&Method::POST, "/unpublish", unpublish_of(body, false)).await
 }
 
-pub(super) async fn cancel(
-    _: Gate,
-    caller: Caller,
-    PathId(event): PathId<EventId>,
-    headers: WriteHeaders,
-    State(state): State<IngestState>,
-    Optional(body): Optional,
-) -> Response {
-    let asked = cancel_of(body, false);
-    let write = Write { caller, headers, event: Some(event), success: Success::Ok };
-    write.decide(&state, &Method::POST, &format!("/api/events/{event}/cancel-event"), asked).await
+pub(super) async fn cancel(on: OnEvent, Optional(body): Optional) -> Response {
+    on.decide(&Method::POST, "/cancel-event", cancel_of(body, false)).await
 }
 
-pub(super) async fn unpublish_by_staff(
-    _: Gate,
-    caller: Caller,
-    PathId(event): PathId<EventId>,
-    headers: WriteHeaders,
-    State(state): State<IngestState>,
-    Optional(body): Optional,
-) -> Response {
-    if let Err(problem) = staff_only(&caller) {
+pub(super) async fn unpublish_by_staff(on: OnEvent, Optional(body): Optional) -> Response {
+    if let Err(problem) = staff_only(&on.caller) {
         return problem.into_response();
     }
-    let asked = unpublish_of(body, true);
-    let path = format!("/api/admin/events/{event}/unpublish");
-    let write = Write { caller, headers, event: Some(event), success: Success::Ok };
-    write.decide(&state, &Method::POST, &path, asked).await
+    on.decide_for_staff(&Method::POST, "/unpublish", unpublish_of(body, true)).await
 }
 
-pub(super) async fn cancel_by_staff(
-    _: Gate,
-    caller: Caller,
-    PathId(event): PathId<EventId>,
-    headers: WriteHeaders,
-    State(state): State<IngestState>,
-    Optional(body): Optional,
-) -> Response {
-    if let Err(problem) = staff_only(&caller) {
+pub(super) async fn cancel_by_staff(on: OnEvent, Optional(body): Optional) -> Response {
+    if let Err(problem) = staff_only(&on.caller) {
         return problem.into_response();
     }
-    let asked = cancel_of(body, true);
-    let path = format!("/api/admin/events/{event}/cancel");
-    let write = Write { caller, headers, event: Some(event), success: Success::Ok };
-    write.decide(&state, &Method::POST, &path, asked).await
+    on.decide_for_staff(&Method::POST, "/cancel", cancel_of(body, true)).await
 }
 
 fn unpublish_of(body: Fields, needs_reason: bool) -> Result<Asked, Problem> {

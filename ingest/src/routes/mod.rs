@@ -3,6 +3,7 @@
 mod door;
 mod events;
 mod joining;
+mod on_event;
 mod people;
 
 use std::sync::Arc;

@@ -5,9 +5,10 @@ use axum::http::Method;
 use axum::response::Response;
 use cityevents_domain::command::CommandKind;
 use cityevents_domain::ids::{EventId, UserId};
-use cityevents_kit::http::{NoBody, PathId, PathIds};
+use cityevents_kit::http::{NoBody, PathIds};
 use cityevents_kit::keys::Caller;
 
+use super::on_event::OnEvent;
 use super::{IngestState, Write};
 use crate::answer::Success;
 use crate::body::{Optional, Required};
@@ -27,17 +28,8 @@ pub(super) async fn kick(
     write.decide(&state, &Method::DELETE, &path, Asked::kick(body, user)).await
 }
 
-pub(super) async fn ban(
-    _: Gate,
-    caller: Caller,
-    PathId(event): PathId<EventId>,
-    headers: WriteHeaders,
-    State(state): State<IngestState>,
-    Required(body): Required,
-) -> Response {
-    let path = format!("/api/events/{event}/bans");
-    let write = Write { caller, headers, event: Some(event), success: Success::Ok };
-    write.decide(&state, &Method::POST, &path, Asked::ban(body)).await
+pub(super) async fn ban(on: OnEvent, Required(body): Required) -> Response {
+    on.decide(&Method::POST, "/bans", Asked::ban(body)).await
 }
 
 pub(super) async fn unban(
