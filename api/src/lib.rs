@@ -17,6 +17,7 @@ mod access;
 mod actions;
 mod answer;
 mod card;
+mod following;
 mod freshness;
 pub mod identity;
 pub mod lines;

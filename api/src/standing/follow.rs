@@ -1,32 +1,15 @@
 //! The threads that read the changes, one a partition.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use cityevents_runtime::log::{
-    Isolation, Log, LogError, LogErrorKind, PollLimit, Record, TopicPartition,
-};
-use cityevents_schemas::ErrorClass;
+use cityevents_runtime::log::{Isolation, Log, LogError, LogErrorKind, Record, TopicPartition};
 use cityevents_schemas::message::decode_account_change;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
 use super::table::Table;
-
-/// How much one poll may bring.
-const POLL_LIMIT: PollLimit = PollLimit { records: 4_096, bytes: 4 << 20 };
-/// How long one poll waits; also how long a thread takes to notice that it is to stop.
-const POLL_WAIT: Duration = Duration::from_millis(100);
-/// First wait before a partition is read anew after a failure; doubles up to [`BACKOFF_MAX`].
-const BACKOFF_MIN: Duration = Duration::from_millis(50);
-/// Longest wait before a partition is read anew.
-const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// The threads decode and store; they do not recurse.
-const STACK_BYTES: usize = 512 * 1024;
+use crate::following::{Failure, POLL_LIMIT, POLL_WAIT, Shown, State, Stop, Supervision, Threads};
 
 /// Figures of the followers.
 #[derive(Debug, Clone, Default)]
@@ -59,45 +42,11 @@ impl StandingsMetrics {
     }
 }
 
-/// How the reading of a partition stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum State {
-    /// It has not reached the end that the partition had when the reading began.
-    CatchingUp,
-    /// It is there.
-    Following,
-    /// It failed, and is tried again.
-    Failed(String),
-    /// It is not tried again.
-    Stopped(String),
-}
-
-/// Why the reading of a partition ends.
-enum Failure {
-    /// Trying again can help.
-    Again(String),
-    /// It cannot.
-    Stop(String),
-}
-
-impl From<LogError> for Failure {
-    fn from(error: LogError) -> Self {
-        let kind = error.kind();
-        // The log threw records away that were about to be read: it is read from its beginning.
-        if kind.is_transient() || kind == LogErrorKind::OffsetOutOfRange {
-            Self::Again(error.to_string())
-        } else {
-            Self::Stop(error.to_string())
-        }
-    }
-}
-
 /// The threads. Dropping this ends them.
 pub(super) struct Followers {
     topic: Arc<str>,
-    states: Vec<Arc<Mutex<State>>>,
-    stop: Option<Sender<()>>,
-    threads: Vec<JoinHandle<()>>,
+    shown: Vec<Arc<Shown>>,
+    threads: Threads,
 }
 
 impl Followers {
@@ -108,55 +57,28 @@ impl Followers {
         table: &Arc<Table>,
     ) -> Result<Self, LogError> {
         let partitions = log.describe(&topic)?.spec.partitions;
-        let (stop, stopped) = bounded(0);
-        let mut followers =
-            Self { topic, states: Vec::new(), stop: Some(stop), threads: Vec::new() };
+        let mut followers = Self { topic, shown: Vec::new(), threads: Threads::default() };
         for partition in 0..partitions {
-            let state = Arc::new(Mutex::new(State::CatchingUp));
+            let shown = Arc::new(Shown::default());
             let reading = Reading {
                 log: Arc::clone(log),
                 partition: TopicPartition::new(Arc::clone(&followers.topic), partition),
                 metrics: metrics.clone(),
                 table: Arc::clone(table),
-                state: Arc::clone(&state),
-                stopped: stopped.clone(),
+                shown: Arc::clone(&shown),
             };
-            let thread = std::thread::Builder::new()
-                .name(format!("standings-{partition}"))
-                .stack_size(STACK_BYTES)
-                .spawn(move || reading.run())
-                .map_err(|error| {
-                    let message = format!("no thread standings-{partition} can be made: {error}");
-                    LogError::new(LogErrorKind::Unavailable, message)
-                })?;
-            followers.states.push(state);
-            followers.threads.push(thread);
+            let name = format!("standings-{partition}");
+            followers.threads.start(name, move |stop| reading.run(stop))?;
+            followers.shown.push(shown);
         }
         Ok(followers)
     }
 
     pub(super) fn problem(&self) -> Option<String> {
-        self.states.iter().enumerate().find_map(|(partition, state)| {
-            let what = match &*state.lock() {
-                State::Following => return None,
-                State::CatchingUp => "reading what is there".to_owned(),
-                State::Failed(reason) => format!("failed and is tried again: {reason}"),
-                State::Stopped(reason) => format!("stopped: {reason}"),
-            };
+        self.shown.iter().enumerate().find_map(|(partition, shown)| {
+            let what = shown.problem(|| "reading what is there".to_owned())?;
             Some(format!("{}/{partition}: {what}", self.topic))
         })
-    }
-}
-
-impl Drop for Followers {
-    fn drop(&mut self) {
-        // Disconnecting the channel is the signal.
-        self.stop = None;
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the account standings panicked");
-            }
-        }
     }
 }
 
@@ -166,56 +88,37 @@ struct Reading {
     partition: TopicPartition,
     metrics: StandingsMetrics,
     table: Arc<Table>,
-    state: Arc<Mutex<State>>,
-    stopped: Receiver<()>,
+    shown: Arc<Shown>,
 }
 
 impl Reading {
-    fn run(self) {
-        let mut backoff = BACKOFF_MIN;
-        loop {
-            let reason = match std::panic::catch_unwind(AssertUnwindSafe(|| self.read())) {
-                Ok(Ok(())) => return,
-                Ok(Err(Failure::Stop(reason))) => {
-                    tracing::error!("the account changes of {} stopped: {reason}", self.partition);
-                    self.set(State::Stopped(reason));
-                    return;
-                }
-                Ok(Err(Failure::Again(reason))) => reason,
-                Err(_) => "the thread panicked".to_owned(),
-            };
-            tracing::warn!("the account changes of {} are read anew: {reason}", self.partition);
-            self.metrics.restarts.inc();
-            if *self.state.lock() == State::Following {
-                backoff = BACKOFF_MIN;
-            }
-            self.set(State::Failed(reason));
-            if self.waits_for_stop(backoff) {
-                return;
-            }
-            backoff = backoff.saturating_mul(2).min(BACKOFF_MAX);
-        }
+    fn run(&self, stop: &Stop) {
+        let what = format!("the account changes of {}", self.partition);
+        let restarts = &self.metrics.restarts;
+        let supervision = Supervision { what: &what, shown: &self.shown, restarts, stop };
+        supervision.run(|| self.read(stop), || self.shown.is(&State::Following));
     }
 
     /// Reads from the beginning until told to stop. What was read before stays: versions tell what
     /// is new.
-    fn read(&self) -> Result<(), Failure> {
+    fn read(&self, stop: &Stop) -> Result<(), Failure> {
         let marks = self.log.watermarks(&self.partition)?;
-        let mut reader = self.log.reader(&self.partition, marks.low, Isolation::Uncommitted)?;
+        let mut reader =
+            self.log.reader(&self.partition, marks.low, Isolation::Uncommitted).map_err(failure)?;
         let mut records = Vec::new();
         let mut has_caught_up = false;
         loop {
             has_caught_up |= reader.position() >= marks.high;
             if has_caught_up {
-                self.set(State::Following);
+                self.shown.set(State::Following);
             }
-            let polled = reader.poll(POLL_LIMIT, POLL_WAIT, &mut records)?;
+            let polled = reader.poll(POLL_LIMIT, POLL_WAIT, &mut records).map_err(failure)?;
             for record in records.drain(..) {
                 self.take(&record)?;
             }
             // Compaction can leave a partition that ends before the offset that it had reached.
             has_caught_up |= polled.end_of_partition;
-            if self.waits_for_stop(Duration::ZERO) {
+            if stop.comes_within(Duration::ZERO) {
                 return Ok(());
             }
         }
@@ -230,10 +133,7 @@ impl Reading {
         };
         let change = decode_account_change(value).map_err(|error| {
             let reason = format!("the record at offset {} cannot be read: {error}", record.offset);
-            match error.class() {
-                ErrorClass::Retry => Failure::Again(reason),
-                ErrorClass::Reject => Failure::Stop(reason),
-            }
+            Failure::unreadable(error.class(), reason)
         })?;
         if self.table.apply(&change) {
             self.metrics.changes.inc();
@@ -242,15 +142,13 @@ impl Reading {
         }
         Ok(())
     }
+}
 
-    fn waits_for_stop(&self, timeout: Duration) -> bool {
-        self.stopped.recv_timeout(timeout) != Err(RecvTimeoutError::Timeout)
-    }
-
-    fn set(&self, state: State) {
-        let mut shown = self.state.lock();
-        if *shown != state {
-            *shown = state;
-        }
+/// The log may throw records away that were about to be read: it is read from its beginning then.
+fn failure(error: LogError) -> Failure {
+    if error.kind() == LogErrorKind::OffsetOutOfRange {
+        Failure::Again(error.to_string())
+    } else {
+        error.into()
     }
 }
