@@ -1,8 +1,10 @@
 //! Who administers: one record, so that two who step down at once cannot leave nobody behind.
 //!
-//! Whoever is in it administers by the row of their account too: the row comes first when somebody
-//! begins, and the record first when somebody ends.
+//! The row of the account comes first when somebody begins, and the record first when somebody ends.
+//! A crash between the two, or both at once, can leave somebody in the record whose row says
+//! otherwise: they do not count.
 
+use cityevents_domain::actor::Role;
 use cityevents_domain::ids::UserId;
 use cityevents_views::records::{RecordKey, RecordKind};
 use serde::{Deserialize, Serialize};
@@ -58,7 +60,9 @@ impl Identity {
             let Some(read) = store.read::<Administrators>(key()).await? else { return Ok(false) };
             let mut fewer = read.value.clone();
             fewer.ids.retain(|other| *other != id);
-            if fewer.ids.is_empty() {
+            // After the record was read: whoever ends changes it before their row, and then the
+            // record is not the one that was read.
+            if !self.any_administers(&fewer.ids).await? {
                 return Ok(false);
             }
             if fewer == read.value || store.replace(key(), &read, &fewer).await? {
@@ -66,5 +70,16 @@ impl Identity {
             }
         }
         Err(IdentityError::Contended { kind: Administrators::KIND })
+    }
+
+    /// Whether one of these administers by their row.
+    async fn any_administers(&self, ids: &[String]) -> Result<bool, IdentityError> {
+        for id in ids.iter().filter_map(|id| id.parse().ok()) {
+            let account = self.account(&id).await?;
+            if account.is_some_and(|account| account.role == Role::Admin && !account.locked) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }

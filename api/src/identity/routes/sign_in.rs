@@ -62,9 +62,6 @@ pub(super) async fn login(
     Json(body): Json<Credentials>,
 ) -> Result<Response, Problem> {
     let refused = || Problem::new(ErrorCode::InvalidCredentials);
-    if body.password.len() > crate::identity::passwords::BYTES_MAX {
-        return Err(refused());
-    }
     let account = match Address::parse(&body.email) {
         Ok(email) => identity.account_of(&email).await.map_err(IdentityError::into_problem)?,
         Err(_) => None,
