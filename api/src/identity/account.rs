@@ -6,6 +6,7 @@ use cityevents_domain::time::Timestamp;
 use cityevents_views::records::{RecordKey, RecordKind};
 use serde::{Deserialize, Serialize};
 
+use super::audit::Act;
 use super::store::{IdentityError, Kept, Stored};
 use super::{Address, Identity};
 
@@ -40,6 +41,9 @@ pub struct Account {
     /// Tokens and sessions from before are no longer good, in milliseconds since 1970.
     #[serde(default)]
     pub(super) revoked_before_ms: Option<i64>,
+    /// What staff did to it, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) acts: Vec<Act>,
     /// Stands where an account was going to be made by somebody who took too long, so that it never
     /// is: the address is somebody else's now.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -96,6 +100,7 @@ impl Account {
             created_at_ms: claim.claimed_at_ms,
             version: 0,
             revoked_before_ms: None,
+            acts: Vec::new(),
             abandoned: true,
         }
     }
@@ -113,15 +118,20 @@ impl Kept for Claim {
     const KIND: &'static str = "addresses";
 }
 
-mod role {
+pub(super) mod role {
     use cityevents_domain::actor::Role;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(role: &Role, to: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::identity) fn serialize<S: Serializer>(
+        role: &Role,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         to.serialize_str(role.as_str())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Role, D::Error> {
+    pub(in crate::identity) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Role, D::Error> {
         let text = String::deserialize(from)?;
         Role::parse(&text).ok_or_else(|| serde::de::Error::custom("no such role"))
     }
@@ -163,8 +173,10 @@ impl Identity {
             created_at_ms: now.as_millis(),
             version: 1,
             revoked_before_ms: None,
+            acts: Vec::new(),
             abandoned: false,
         };
+        self.list_under_role(&account).await?;
         if !store.insert(account_key(&id), &account).await? {
             return Err(IdentityError::Contended { kind: Account::KIND });
         }

@@ -88,6 +88,9 @@ impl Identity {
             let (at_ms, version) = (now.as_millis(), changed.version);
             let announced = Announced { at_ms, account: *id, version };
             store.add_place(announced.place()).await?;
+            if changed.role != read.value.role {
+                self.list_under_role(&changed).await?;
+            }
             if store.replace(account_key(id), &read, &changed).await? {
                 self.tell(&changed.change_at(now), announced).await;
                 return Ok(Some(changed));

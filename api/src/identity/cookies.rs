@@ -63,7 +63,7 @@ mod tests {
     fn what_was_set_is_read_back_among_other_cookies() {
         for is_secure in [false, true] {
             let cookie = RefreshCookie::new(is_secure);
-            let token = RefreshToken::parse(&"A".repeat(64)).unwrap();
+            let token = RefreshToken::parse(&"A".repeat(86)).unwrap();
             let (_, set) = cookie.set(&token);
             let set = set.to_str().unwrap().to_owned();
             assert_eq!(set.contains("; Secure"), is_secure, "{set}");

@@ -13,9 +13,11 @@ mod account;
 mod address;
 mod administrators;
 mod as_text;
+mod audit;
 mod changes;
 mod cookies;
 mod device;
+mod directory;
 pub mod mail;
 mod one_time;
 mod origin;
@@ -28,6 +30,7 @@ use std::sync::Arc;
 
 use cityevents_kit::Config;
 use cityevents_kit::keys::TokenSigner;
+use cityevents_kit::seal::CursorSealer;
 use cityevents_runtime::log::clock::Clock;
 use cityevents_views::Records;
 use lettre::message::Mailbox;
@@ -60,6 +63,7 @@ struct Shared {
     from: Mailbox,
     site: String,
     cookie: RefreshCookie,
+    cursors: CursorSealer,
     origins: Origins,
 }
 
@@ -75,6 +79,8 @@ pub struct IdentityParts {
     pub changes: Option<AccountChanges>,
     /// Where mails go.
     pub mail: Arc<dyn MailPort>,
+    /// Seals the cursors of lists.
+    pub cursors: CursorSealer,
 }
 
 impl Identity {
@@ -83,7 +89,7 @@ impl Identity {
     /// # Errors
     /// When the threads that hash passwords cannot be started, or `mail.from` is no address.
     pub fn new(parts: IdentityParts, config: &Config) -> std::io::Result<Self> {
-        let IdentityParts { records, signer, clock, changes, mail } = parts;
+        let IdentityParts { records, signer, clock, changes, mail, cursors } = parts;
         let origins = Origins::of(config);
         let from = config.mail.from.parse::<Mailbox>();
         let from = from.map_err(|error| {
@@ -99,6 +105,7 @@ impl Identity {
             from,
             site: config.public_url(),
             cookie: RefreshCookie::new(origins.are_secure()),
+            cursors,
             origins,
         };
         Ok(Self { shared: Arc::new(shared) })

@@ -10,6 +10,7 @@ use cityevents_views::records::{Place, PlacesQuery, RecordKey, RecordKind};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::audit::Deed;
 use super::device::Device;
 use super::store::{IdentityError, Kept, random};
 use super::{Account, Identity};
@@ -25,27 +26,48 @@ const GRACE_MS: i64 = 10_000;
 const TIDIED_AFTER_MS: i64 = 60_000;
 /// Sessions of one person that are told at once.
 const LISTED_MAX: usize = 100;
+/// The text of a refresh token: 64 bytes in base64.
+const TEXT_BYTES: usize = 86;
 /// Other callers may rotate the same session at the same time.
 const TRIES: u32 = 8;
 
-/// A refresh token: the session's id, and 256 random bits that only the client keeps.
+/// A refresh token: the session's id, 256 random bits that only the client keeps, and a mark that
+/// tells one that was given out, however long ago, from one that somebody made up: the session's id
+/// is no secret, and who knows it must not be able to end the session.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct RefreshToken {
     session: Uuid,
     secret: [u8; 32],
+    mark: [u8; 16],
 }
 
 impl RefreshToken {
+    /// Of a session, with the key that marks its tokens.
+    fn new(session: Uuid, secret: [u8; 32], family: &[u8; 32]) -> Self {
+        Self { session, secret, mark: mark_of(&secret, family) }
+    }
+
+    /// Whether it was given out in the session of that key.
+    fn is_of(&self, family: &[u8; 32]) -> bool {
+        // `blake3::Hash` compares in constant time; arrays do not.
+        let expected = blake3::Hash::from_bytes(doubled(mark_of(&self.secret, family)));
+        expected == blake3::Hash::from_bytes(doubled(self.mark))
+    }
+
     /// The text of the cookie.
     pub(super) fn to_text(&self) -> String {
-        URL_SAFE_NO_PAD.encode([self.session.as_bytes().as_slice(), &self.secret].concat())
+        let parts = [self.session.as_bytes().as_slice(), &self.secret, &self.mark];
+        URL_SAFE_NO_PAD.encode(parts.concat())
     }
 
     pub(super) fn parse(text: &str) -> Option<Self> {
         // No token is longer; what is much longer is not even decoded.
-        let bytes = (text.len() == 64).then(|| URL_SAFE_NO_PAD.decode(text).ok()).flatten()?;
-        let (session, secret) = bytes.split_first_chunk::<16>()?;
-        Some(Self { session: Uuid::from_bytes(*session), secret: secret.try_into().ok()? })
+        let is_so_long = text.len() == TEXT_BYTES;
+        let bytes = is_so_long.then(|| URL_SAFE_NO_PAD.decode(text).ok()).flatten()?;
+        let (session, rest) = bytes.split_first_chunk::<16>()?;
+        let (secret, mark) = rest.split_first_chunk::<32>()?;
+        let mark = mark.try_into().ok()?;
+        Some(Self { session: Uuid::from_bytes(*session), secret: *secret, mark })
     }
 
     fn hash(&self) -> [u8; 32] {
@@ -71,6 +93,10 @@ pub(super) struct Session {
     pub(super) id: Uuid,
     #[serde(with = "super::as_text")]
     pub(super) account: UserId,
+    /// The key that marks the refresh tokens of this session. It opens nothing: who read it could
+    /// end the session, no more.
+    #[serde(default)]
+    family: [u8; 32],
     /// Of the refresh token that is good.
     current: [u8; 32],
     previous: Option<Previous>,
@@ -111,6 +137,16 @@ fn list_of(account: &UserId) -> Vec<u8> {
     [b"sessions/".as_slice(), account.as_bytes()].concat()
 }
 
+/// What marks a token as given out by us.
+fn mark_of(secret: &[u8; 32], family: &[u8; 32]) -> [u8; 16] {
+    let hash = blake3::keyed_hash(family, secret);
+    std::array::from_fn(|index| hash.as_bytes()[index])
+}
+
+fn doubled(mark: [u8; 16]) -> [u8; 32] {
+    std::array::from_fn(|index| mark[index % 16])
+}
+
 fn xor(one: [u8; 32], other: [u8; 32]) -> [u8; 32] {
     std::array::from_fn(|index| one[index] ^ other[index])
 }
@@ -128,10 +164,12 @@ impl Identity {
         // second, of one that began after all others were revoked are good in the same second.
         let began_ms = now_ms.max(0).cast_unsigned();
         let id = uuid::Builder::from_unix_timestamp_millis(began_ms, &random()?).into_uuid();
-        let token = RefreshToken { session: id, secret: random()? };
+        let family = random()?;
+        let token = RefreshToken::new(id, random()?, &family);
         let session = Session {
             id,
             account: *account,
+            family,
             current: token.hash(),
             previous: None,
             created_at_ms: now_ms,
@@ -149,7 +187,7 @@ impl Identity {
     }
 
     /// Replaces a refresh token. `None`: it is none, its time has passed, or it was used before,
-    /// which ends the session.
+    /// which ends the session. One that was never given out ends nothing.
     pub(super) async fn rotate(
         &self,
         token: &RefreshToken,
@@ -161,10 +199,13 @@ impl Identity {
                 return Ok(None);
             };
             let (session, now_ms) = (&read.value, store.now().as_millis());
+            if !token.is_of(&session.family) {
+                return Ok(None);
+            }
             let hash = token.hash();
             if hash == session.current {
                 let secret = random()?;
-                let successor = RefreshToken { session: session.id, secret };
+                let successor = RefreshToken::new(session.id, secret, &session.family);
                 let rotated = Session {
                     current: successor.hash(),
                     previous: Some(Previous {
@@ -186,7 +227,7 @@ impl Identity {
             });
             if let Some(previous) = previous {
                 let secret = xor(previous.sealed_successor, token.pad());
-                let successor = RefreshToken { session: session.id, secret };
+                let successor = RefreshToken::new(session.id, secret, &session.family);
                 return Ok(Some((session.clone(), successor)));
             }
             tracing::warn!(
@@ -268,14 +309,22 @@ impl Identity {
         Ok(sessions)
     }
 
-    /// Ends all sessions of a person, and with them the tokens that are out already.
-    pub(super) async fn revoke_all(&self, account: &UserId) -> Result<(), IdentityError> {
+    /// Ends all sessions of a person, and with them the tokens that are out already; by somebody of
+    /// the staff, if it is not the person.
+    pub(super) async fn revoke_all(
+        &self,
+        account: &UserId,
+        staff: Option<&UserId>,
+    ) -> Result<(), IdentityError> {
         let now_ms = self.shared.store.now().as_millis();
         let change = |account: &Account| {
             let revoked_before_ms = account.revoked_before_ms.max(Some(now_ms));
             Some(Account { revoked_before_ms, ..account.clone() })
         };
-        self.change_account(account, change).await?;
+        match staff {
+            Some(staff) => self.act_on(staff, account, Deed::RevokeSessions, change).await?,
+            None => self.change_account(account, change).await?,
+        };
         self.end_sessions(account, None).await
     }
 
@@ -305,9 +354,10 @@ mod tests {
 
     #[test]
     fn a_token_reads_back_and_nothing_else_is_one() {
-        let token = RefreshToken { session: Uuid::from_bytes([7; 16]), secret: [9; 32] };
+        let token = RefreshToken::new(Uuid::from_bytes([7; 16]), [9; 32], &[1; 32]);
         let text = token.to_text();
-        assert_eq!(text.len(), 64);
+        assert_eq!(text.len(), TEXT_BYTES);
+        assert!(token.is_of(&[1; 32]) && !token.is_of(&[2; 32]));
         assert_eq!(RefreshToken::parse(&text), Some(token.clone()));
         for bad in ["", "x", &text[1..], &format!("{text}A"), &text.replace(|_| true, "=")] {
             assert_eq!(RefreshToken::parse(bad), None, "{bad}");
@@ -317,7 +367,7 @@ mod tests {
 
     #[test]
     fn only_who_has_a_token_reads_its_successor() {
-        let token = |byte| RefreshToken { session: Uuid::nil(), secret: [byte; 32] };
+        let token = |byte| RefreshToken::new(Uuid::nil(), [byte; 32], &[0; 32]);
         let sealed = xor([5; 32], token(1).pad());
         assert_ne!(sealed, [5; 32]);
         assert_eq!(xor(sealed, token(1).pad()), [5; 32]);

@@ -1,5 +1,6 @@
 //! The calls about oneself. Answers carry what they say in `data`.
 
+mod directory;
 mod passwords;
 mod proofs;
 mod sessions;
@@ -40,6 +41,8 @@ pub fn router(identity: Identity) -> Router {
         .route("/api/auth/admin/users/{id}/role", post(staff::set_role))
         .route("/api/auth/admin/users/{id}/status", get(staff::status))
         .route("/api/auth/admin/users/{id}/sessions/revoke", post(staff::revoke))
+        .route("/api/auth/admin/users", get(directory::accounts))
+        .route("/api/admin/audit-trail", get(directory::audit_trail))
         .with_state(identity)
 }
 

@@ -68,7 +68,7 @@ pub(super) async fn end_all(
     caller: Caller,
     _: NoBody,
 ) -> Result<Response, Problem> {
-    let ended = identity.revoke_all(&caller.user).await;
+    let ended = identity.revoke_all(&caller.user, None).await;
     ended.map_err(IdentityError::into_problem)?;
     Ok((StatusCode::NO_CONTENT, [identity.shared.cookie.clear()]).into_response())
 }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::wire::data;
+use crate::identity::audit::Deed;
 use crate::identity::store::IdentityError;
 use crate::identity::{Account, Identity};
 
@@ -48,7 +49,7 @@ pub(super) async fn set_role(
     caller: Caller,
     Json(body): Json<RoleBody>,
 ) -> Result<Response, Problem> {
-    identity.check_role(&caller, Role::Admin).await?;
+    let staff = identity.check_role(&caller, Role::Admin).await?;
     let role = Role::parse(&body.role)
         .ok_or_else(|| Problem::invalid("role", "write user, moderator or admin"))?;
     let account = identity.known(&id).await?;
@@ -57,8 +58,8 @@ pub(super) async fn set_role(
     }
     let change =
         |account: &Account| (account.role != role).then(|| Account { role, ..account.clone() });
-    let changed =
-        identity.change_account(&id, change).await.map_err(IdentityError::into_problem)?;
+    let changed = identity.act_on(&staff.id, &id, Deed::SetRole { role }, change).await;
+    let changed = changed.map_err(IdentityError::into_problem)?;
     let changed = changed.ok_or_else(|| Problem::new(ErrorCode::NotFound))?;
     if role == Role::Admin && !changed.locked {
         identity.add_administrator(&id).await.map_err(IdentityError::into_problem)?;
@@ -83,9 +84,9 @@ pub(super) async fn revoke(
     caller: Caller,
     _: NoBody,
 ) -> Result<Response, Problem> {
-    identity.check_role(&caller, Role::Admin).await?;
+    let staff = identity.check_role(&caller, Role::Admin).await?;
     identity.known(&id).await?;
-    identity.revoke_all(&id).await.map_err(IdentityError::into_problem)?;
+    identity.revoke_all(&id, Some(&staff.id)).await.map_err(IdentityError::into_problem)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -101,7 +102,11 @@ fn status_of(account: &Account) -> Response {
 
 impl Identity {
     /// Whether the caller has a role or a higher one now, whatever the token says.
-    async fn check_role(&self, caller: &Caller, least: Role) -> Result<Account, Problem> {
+    pub(super) async fn check_role(
+        &self,
+        caller: &Caller,
+        least: Role,
+    ) -> Result<Account, Problem> {
         let account = self.account_of_caller(caller).await?;
         if account.role >= least { Ok(account) } else { Err(Problem::new(ErrorCode::Forbidden)) }
     }
@@ -134,7 +139,8 @@ impl Identity {
         let change = |account: &Account| {
             (account.locked != locked).then(|| Account { locked, ..account.clone() })
         };
-        let changed = self.change_account(&id, change).await;
+        let deed = if locked { Deed::Ban } else { Deed::Unban };
+        let changed = self.act_on(&staff.id, &id, deed, change).await;
         let changed = changed.map_err(IdentityError::into_problem)?;
         let changed = changed.ok_or_else(|| Problem::new(ErrorCode::NotFound))?;
         if locked {

@@ -20,6 +20,12 @@ pub(super) fn data(status: StatusCode, data: impl Serialize) -> Response {
     response
 }
 
+/// A time as RFC 3339 writes it.
+pub(super) fn time(at_ms: i64) -> String {
+    let time = jiff::Timestamp::from_millisecond(at_ms);
+    time.unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Registration {
@@ -96,13 +102,11 @@ pub(super) struct SessionBody {
 
 impl SessionBody {
     pub(super) fn of(session: Session, current: &uuid::Uuid) -> Self {
-        let time =
-            |at_ms| jiff::Timestamp::from_millisecond(at_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         Self {
             id: session.id.to_string(),
             device: session.device.user_agent,
-            created_at: time(session.created_at_ms).to_string(),
-            last_used_at: time(session.last_used_at_ms).to_string(),
+            created_at: time(session.created_at_ms),
+            last_used_at: time(session.last_used_at_ms),
             current: session.id == *current,
         }
     }

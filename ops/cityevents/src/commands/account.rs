@@ -11,6 +11,7 @@ use cityevents_api::identity::{Address, Identity, IdentityParts, Password, Passw
 use cityevents_domain::actor::Role;
 use cityevents_kit::Config;
 use cityevents_kit::keys::{KeyRing, TokenSigner};
+use cityevents_kit::seal::{CursorSealer, InstanceSecret};
 use cityevents_runtime::log::clock::SystemClock;
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -107,6 +108,7 @@ fn create(config: &Config, asked: AskedAccount) -> anyhow::Result<Value> {
         clock: Arc::new(SystemClock),
         changes: None,
         mail: instance::mail(config),
+        cursors: CursorSealer::new(InstanceSecret::open(config)?),
     };
     let identity = Identity::new(parts, config)?;
     admin::create(&identity, &asked)

@@ -84,7 +84,7 @@ pub(super) async fn start(
         client = Some(started);
     }
     if roles.has(ProcessRole::Api) {
-        let reads = reads(parts, views, progress, cursors, client)?;
+        let reads = reads(parts, views, progress, cursors.clone(), client)?;
         routes = routes.merge(cityevents_api::router(reads));
         let signer = TokenSigner::new(ring.clone(), config);
         let clock = parts.context.source.clock.clone();
@@ -92,7 +92,7 @@ pub(super) async fn start(
         let told = Some(changes.clone());
         let records = views.records.clone();
         let mail = mail(config);
-        let people = IdentityParts { records, signer, clock, changes: told, mail };
+        let people = IdentityParts { records, signer, clock, changes: told, mail, cursors };
         let identity = Identity::new(people, config).context("accounts cannot be served")?;
         let swept = lifecycle.register("account-changes-told", Stage::Background, STOP_BUDGET);
         let rows = identity.clone();

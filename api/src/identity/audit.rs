@@ -1,0 +1,182 @@
+//! What staff did to accounts, and who.
+//!
+//! An act is written into the row that it changes, in the same change: there is no act without its
+//! trace, and no trace of what did not happen. The places that list it come before; one without its
+//! act speaks of a change that was not made.
+
+use cityevents_domain::actor::Role;
+use cityevents_domain::ids::UserId;
+use cityevents_views::records::{Place, PlacesQuery};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::store::{IdentityError, random};
+use super::{Account, Identity};
+
+/// Acts that the row of an account keeps; the oldest go first. Nobody is banned that often.
+const KEPT_MAX: usize = 200;
+/// Places that are looked at for one page.
+const LOOKED_MAX: usize = 500;
+const EVERYTHING: &[u8] = b"audit/all";
+
+/// What somebody of the staff did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub(super) enum Deed {
+    /// Locked the account.
+    Ban,
+    /// Unlocked it.
+    Unban,
+    /// Gave it another role.
+    SetRole {
+        /// Which.
+        #[serde(with = "super::account::role")]
+        role: Role,
+    },
+    /// Ended all its sessions.
+    RevokeSessions,
+}
+
+impl Deed {
+    /// Its word on the wire.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ban => "ban",
+            Self::Unban => "unban",
+            Self::SetRole { .. } => "set_role",
+            Self::RevokeSessions => "revoke_sessions",
+        }
+    }
+}
+
+/// An act, as it is kept with the account that it was done to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Act {
+    #[serde(with = "super::as_text")]
+    pub(super) id: Uuid,
+    pub(super) at_ms: i64,
+    #[serde(with = "super::as_text")]
+    pub(super) actor: UserId,
+    #[serde(flatten)]
+    pub(super) deed: Deed,
+}
+
+/// An act, and to whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) act: Act,
+    pub(super) target: UserId,
+}
+
+/// Where an entry stands in every list that has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct EntryPosition(Vec<u8>);
+
+impl Entry {
+    pub(super) fn position(&self) -> EntryPosition {
+        let at = self.act.at_ms.max(0).cast_unsigned().to_be_bytes();
+        let ids = [self.act.id.as_bytes().as_slice(), self.target.as_bytes()].concat();
+        EntryPosition([at.as_slice(), &ids].concat())
+    }
+}
+
+impl crate::lists::Place for EntryPosition {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.0.clone()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        (bytes.len() == 40).then(|| Self(bytes.to_vec()))
+    }
+}
+
+fn by_actor(actor: &UserId) -> Vec<u8> {
+    [b"audit/actor/".as_slice(), actor.as_bytes()].concat()
+}
+
+fn on_target(target: &UserId) -> Vec<u8> {
+    [b"audit/target/".as_slice(), target.as_bytes()].concat()
+}
+
+/// Which entries are asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Wanted {
+    pub(super) actor: Option<UserId>,
+    pub(super) target: Option<UserId>,
+}
+
+impl Identity {
+    /// As [`Identity::change_account`], by somebody of the staff, with a trace of it. A change that
+    /// is none leaves no trace.
+    pub(super) async fn act_on(
+        &self,
+        actor: &UserId,
+        target: &UserId,
+        deed: Deed,
+        mut change: impl FnMut(&Account) -> Option<Account>,
+    ) -> Result<Option<Account>, IdentityError> {
+        let Some(account) = self.account(target).await? else { return Ok(None) };
+        if change(&account).is_none() {
+            return Ok(Some(account));
+        }
+        let store = &self.shared.store;
+        let id = uuid::Builder::from_random_bytes(random()?).into_uuid();
+        let act = Act { id, at_ms: store.now().as_millis(), actor: *actor, deed };
+        let entry = Entry { act: act.clone(), target: *target };
+        for list in [EVERYTHING.to_vec(), by_actor(actor), on_target(target)] {
+            store.add_place(Place { list, position: entry.position().0 }).await?;
+        }
+        let with_trace = |account: &Account| {
+            let mut changed = change(account)?;
+            if changed.acts.len() >= KEPT_MAX {
+                changed.acts.remove(0);
+            }
+            changed.acts.push(act.clone());
+            Some(changed)
+        };
+        self.change_account(target, with_trace).await
+    }
+
+    /// What staff did, the latest first: so many at most, and where to go on.
+    pub(super) async fn audit_trail(
+        &self,
+        wanted: Wanted,
+        after: Option<EntryPosition>,
+        limit: usize,
+    ) -> Result<(Vec<Entry>, Option<EntryPosition>), IdentityError> {
+        let list = match (wanted.target, wanted.actor) {
+            (Some(target), _) => on_target(&target),
+            (None, Some(actor)) => by_actor(&actor),
+            (None, None) => EVERYTHING.to_vec(),
+        };
+        let after = after.map(|position| position.0);
+        let query = PlacesQuery { list, descending: true, after, limit: LOOKED_MAX };
+        let positions = self.shared.store.places(query).await?;
+        let there_may_be_more = positions.len() == LOOKED_MAX;
+        let last = positions.last().cloned().filter(|_| there_may_be_more).map(EntryPosition);
+        let mut entries = Vec::new();
+        for position in positions {
+            if entries.len() == limit {
+                break;
+            }
+            let found = self.entry(&position).await?;
+            entries.extend(
+                found.filter(|entry| wanted.actor.is_none_or(|actor| actor == entry.act.actor)),
+            );
+        }
+        Ok((entries, last))
+    }
+
+    async fn entry(&self, position: &[u8]) -> Result<Option<Entry>, IdentityError> {
+        let ids = position.get(8..24).zip(position.get(24..40));
+        let Some((Ok(act), Ok(target))) =
+            ids.map(|(act, target)| (<[u8; 16]>::try_from(act), <[u8; 16]>::try_from(target)))
+        else {
+            return Ok(None);
+        };
+        let (act, target) = (Uuid::from_bytes(act), UserId::from_bytes(target));
+        let account = self.account(&target).await?;
+        let act = account.and_then(|account| account.acts.into_iter().find(|one| one.id == act));
+        Ok(act.map(|act| Entry { act, target }))
+    }
+}
