@@ -2,9 +2,10 @@
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use cityevents_domain::actor::Role;
 use cityevents_kit::http::{Json, NoBody};
+use cityevents_kit::keys::Authentication;
 use cityevents_kit::problem::InvalidFields;
 use cityevents_kit::{ErrorCode, Problem};
 
@@ -112,14 +113,26 @@ pub(super) async fn refresh(
     identity.with_tokens(StatusCode::OK, &account, &session, &successor)
 }
 
-/// `POST /api/auth/logout`
+/// `POST /api/auth/logout`: the session of the token, of the cookie, or of both.
 pub(super) async fn logout(
     State(identity): State<Identity>,
+    authentication: Authentication,
     headers: HeaderMap,
     _: NoBody,
 ) -> Result<Response, Problem> {
-    identity.shared.origins.check(&headers)?;
-    if let Some(token) = identity.shared.cookie.read(&headers) {
+    let page = identity.shared.origins.check(&headers);
+    match (authentication.caller(), &page) {
+        // Somebody with a token is no page that a browser sends a cookie for.
+        (Some(caller), _) => {
+            let ended = identity.end_session(&caller.user, &caller.session).await;
+            ended.map_err(IdentityError::into_problem)?;
+        }
+        (None, Ok(())) => {}
+        (None, Err(_)) => return page.map(IntoResponse::into_response),
+    }
+    if page.is_ok()
+        && let Some(token) = identity.shared.cookie.read(&headers)
+    {
         identity.end_session_of(&token).await.map_err(IdentityError::into_problem)?;
     }
     Ok((StatusCode::NO_CONTENT, [identity.shared.cookie.clear()]).into_response())

@@ -148,3 +148,24 @@ async fn a_changed_password_ends_all_sessions() {
     assert_eq!(world.login("ada@b.co", PASSWORD).await.code(), "invalid_credentials");
     assert_eq!(world.login("ada@b.co", NEW).await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn who_signs_out_with_a_token_needs_no_page_and_ends_that_session_only() {
+    let world = World::new();
+    let here = world.register("ada@b.co").await;
+    let there = world.login("ada@b.co", PASSWORD).await;
+    let out = world.ask_as(&here.token(), "/api/auth/logout", None).await;
+    assert_eq!(out.status, StatusCode::NO_CONTENT, "{out:?}");
+    assert_eq!(world.refresh(&here.cookie.unwrap()).await.status, StatusCode::UNAUTHORIZED);
+    // With a cookie beside it that a foreign page made the browser send: the cookie does nothing.
+    let cookie = there.cookie.unwrap();
+    let token = world.login("ada@b.co", PASSWORD).await.token();
+    let ask = Ask {
+        cookie: Some(&cookie),
+        origin: Some("http://evil.test"),
+        token: Some(&token),
+        ..Ask::default()
+    };
+    assert_eq!(world.send("POST", "/api/auth/logout", ask).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(world.refresh(&cookie).await.status, StatusCode::OK);
+}
