@@ -55,8 +55,9 @@ pub(super) struct Act {
     #[serde(with = "super::as_text")]
     pub(super) id: Uuid,
     pub(super) at_ms: i64,
-    #[serde(with = "super::as_text")]
-    pub(super) actor: UserId,
+    /// `None`: somebody at the command line.
+    #[serde(with = "super::as_text::option")]
+    pub(super) actor: Option<UserId>,
     #[serde(flatten)]
     pub(super) deed: Deed,
 }
@@ -106,11 +107,11 @@ pub(super) struct Wanted {
 }
 
 impl Identity {
-    /// As [`Identity::change_account`], by somebody of the staff, with a trace of it. A change that
+    /// As [`Identity::change_account`], by `actor` (`None`: at the command line), with a trace of it. A change that
     /// is none leaves no trace.
     pub(super) async fn act_on(
         &self,
-        actor: &UserId,
+        actor: Option<&UserId>,
         target: &UserId,
         deed: Deed,
         mut change: impl FnMut(&Account) -> Option<Account>,
@@ -121,9 +122,10 @@ impl Identity {
         }
         let store = &self.shared.store;
         let id = uuid::Builder::from_random_bytes(random()?).into_uuid();
-        let act = Act { id, at_ms: store.now().as_millis(), actor: *actor, deed };
+        let act = Act { id, at_ms: store.now().as_millis(), actor: actor.copied(), deed };
         let entry = Entry { act: act.clone(), target: *target };
-        for list in [EVERYTHING.to_vec(), by_actor(actor), on_target(target)] {
+        let lists = [Some(EVERYTHING.to_vec()), actor.map(by_actor), Some(on_target(target))];
+        for list in lists.into_iter().flatten() {
             store.add_place(Place { list, position: entry.position().0 }).await?;
         }
         let with_trace = |account: &Account| {
@@ -161,7 +163,7 @@ impl Identity {
             }
             let found = self.entry(&position).await?;
             entries.extend(
-                found.filter(|entry| wanted.actor.is_none_or(|actor| actor == entry.act.actor)),
+                found.filter(|entry| wanted.actor.is_none() || wanted.actor == entry.act.actor),
             );
         }
         Ok((entries, last))

@@ -80,6 +80,33 @@ impl Identity {
         self.shared.store.add_place(Place { list: list_of(role), position }).await
     }
 
+    /// Accounts, of one role or of all, who may do most first and then the oldest; so many at most,
+    /// and whether there are more.
+    ///
+    /// # Errors
+    /// When the tables cannot be reached.
+    pub async fn accounts_of(
+        &self,
+        role: Option<Role>,
+        limit: usize,
+    ) -> Result<(Vec<Account>, bool), IdentityError> {
+        let wanted = Wanted { role, ..Wanted::default() };
+        let (mut found, mut after) = (Vec::new(), None);
+        // One more than is shown tells whether there are more.
+        while found.len() <= limit {
+            let (accounts, next) =
+                self.accounts(&wanted, after.take(), limit + 1 - found.len()).await?;
+            found.extend(accounts);
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let has_more = found.len() > limit;
+        found.truncate(limit);
+        Ok((found, has_more))
+    }
+
     /// Accounts in order, so many at most, and where to go on.
     pub(super) async fn accounts(
         &self,

@@ -22,6 +22,7 @@ pub mod mail;
 mod one_time;
 mod origin;
 mod passwords;
+mod roles;
 mod routes;
 mod session;
 mod store;
@@ -38,6 +39,7 @@ use lettre::message::Mailbox;
 pub use self::account::{Account, NewAccount};
 pub use self::address::{Address, AddressError};
 pub use self::passwords::{HashingError, Password, PasswordError, Passwords};
+pub use self::roles::RoleError;
 pub use self::routes::{route_policy, router};
 pub use self::store::IdentityError;
 

@@ -322,7 +322,7 @@ impl Identity {
             Some(Account { revoked_before_ms, ..account.clone() })
         };
         match staff {
-            Some(staff) => self.act_on(staff, account, Deed::RevokeSessions, change).await?,
+            Some(staff) => self.act_on(Some(staff), account, Deed::RevokeSessions, change).await?,
             None => self.change_account(account, change).await?,
         };
         self.end_sessions(account, None).await

@@ -64,7 +64,8 @@ struct Listed {
 struct Audited {
     id: String,
     at: String,
-    actor: String,
+    /// `null`: somebody at the command line.
+    actor: Option<String>,
     target: String,
     action: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -163,7 +164,7 @@ fn audited(entry: &audit::Entry) -> Audited {
     Audited {
         id: entry.act.id.to_string(),
         at: time(entry.act.at_ms),
-        actor: entry.act.actor.to_string(),
+        actor: entry.act.actor.map(|actor| actor.to_string()),
         target: entry.target.to_string(),
         action: entry.act.deed.as_str(),
         role,

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::wire::data;
 use crate::identity::audit::Deed;
+use crate::identity::roles::RoleError;
 use crate::identity::store::IdentityError;
 use crate::identity::{Account, Identity};
 
@@ -52,18 +53,8 @@ pub(super) async fn set_role(
     let staff = identity.check_role(&caller, Role::Admin).await?;
     let role = Role::parse(&body.role)
         .ok_or_else(|| Problem::invalid("role", "write user, moderator or admin"))?;
-    let account = identity.known(&id).await?;
-    if account.role == Role::Admin && role != Role::Admin {
-        identity.step_down(&id).await?;
-    }
-    let change =
-        |account: &Account| (account.role != role).then(|| Account { role, ..account.clone() });
-    let changed = identity.act_on(&staff.id, &id, Deed::SetRole { role }, change).await;
-    let changed = changed.map_err(IdentityError::into_problem)?;
-    let changed = changed.ok_or_else(|| Problem::new(ErrorCode::NotFound))?;
-    if role == Role::Admin && !changed.locked {
-        identity.add_administrator(&id).await.map_err(IdentityError::into_problem)?;
-    }
+    let changed = identity.give_role(Some(&staff.id), &id, role).await;
+    let changed = changed.map_err(RoleError::into_problem)?;
     Ok(status_of(&changed))
 }
 
@@ -134,13 +125,13 @@ impl Identity {
             return Err(Problem::because(ErrorCode::Forbidden, detail));
         }
         if locked && account.role == Role::Admin {
-            self.step_down(&id).await?;
+            self.step_down(&id).await.map_err(RoleError::into_problem)?;
         }
         let change = |account: &Account| {
             (account.locked != locked).then(|| Account { locked, ..account.clone() })
         };
         let deed = if locked { Deed::Ban } else { Deed::Unban };
-        let changed = self.act_on(&staff.id, &id, deed, change).await;
+        let changed = self.act_on(Some(&staff.id), &id, deed, change).await;
         let changed = changed.map_err(IdentityError::into_problem)?;
         let changed = changed.ok_or_else(|| Problem::new(ErrorCode::NotFound))?;
         if locked {
@@ -149,15 +140,5 @@ impl Identity {
             self.add_administrator(&id).await.map_err(IdentityError::into_problem)?;
         }
         Ok(status_of(&changed))
-    }
-
-    /// Somebody must stay who administers.
-    async fn step_down(&self, id: &UserId) -> Result<(), Problem> {
-        let others = self.remove_administrator(id).await.map_err(IdentityError::into_problem)?;
-        if others {
-            return Ok(());
-        }
-        let detail = "this is the last administrator: make somebody else one first";
-        Err(Problem::because(ErrorCode::InvalidState, detail))
     }
 }

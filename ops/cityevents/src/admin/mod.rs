@@ -24,7 +24,7 @@ use serde_json::Value;
 use crate::cli::DlqFilter;
 use crate::instance::Schemas;
 
-pub use self::accounts::{AskedAccount, create};
+pub use self::accounts::{AccountQuestion, AskedAccount, Whose, answer};
 pub use self::remote::{ask, ask_running, routes};
 
 /// What can be asked.
@@ -41,7 +41,7 @@ pub enum Question {
         user: Option<String>,
     },
     /// See [`accounts`].
-    CreateAccount(AskedAccount),
+    Account(AccountQuestion),
     /// How far every group is behind.
     Lag,
     /// All topics.
@@ -92,7 +92,7 @@ impl Question {
     /// What its answer needs of the schema registry.
     pub const fn schemas(&self) -> Schemas {
         match self {
-            Self::Topics | Self::CheckTopics | Self::Snapshots | Self::CreateAccount(_) => {
+            Self::Topics | Self::CheckTopics | Self::Snapshots | Self::Account(_) => {
                 Schemas::Unused
             }
             Self::CreateTopics => Schemas::Registered,
@@ -150,10 +150,10 @@ pub fn execute(
             let user: Option<UserId> = user.as_deref().map(str::parse).transpose()?;
             explain::explain(context, &event, user.as_ref(), progress)
         }
-        Question::CreateAccount(asked) => {
+        Question::Account(asked) => {
             let identity =
                 context.identity.get().context("this process does not serve accounts")?;
-            create(identity, asked)
+            answer(identity, asked)
         }
         Question::Lag => lag::lag(context, progress),
         Question::Topics => topics::list(context),

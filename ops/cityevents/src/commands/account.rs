@@ -17,7 +17,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::random_id;
-use crate::admin::{self, AskedAccount, Question};
+use crate::admin::{self, AccountQuestion, AskedAccount, Question, Whose};
 use crate::cli::{Place, Usage, role};
 use crate::instance::{self, Running};
 use crate::output::{self, Format};
@@ -51,12 +51,48 @@ pub enum AccountAction {
         #[arg(long)]
         password_stdin: bool,
     },
+    /// Show who is there: who may do most first, and then the oldest account
+    List {
+        /// Only those with this role
+        #[arg(long, value_parser = role)]
+        role: Option<Role>,
+        /// At most so many
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        limit: u32,
+    },
+    /// Give an account another role; it counts at once, for tokens that are out too
+    Role {
+        /// The id of the account, or its address
+        account: String,
+        /// What the person may do from now on
+        #[arg(value_parser = role)]
+        role: Role,
+    },
 }
 
 pub(super) fn run(arguments: AccountArguments) -> anyhow::Result<ExitCode> {
     let AccountArguments { place, action } = arguments;
     let config = place.load(Vec::new())?.config;
-    let AccountAction::Create { email, name, role, password_stdin } = action;
+    match action {
+        AccountAction::Create { email, name, role, password_stdin } => {
+            create(&config, &place, (email, name, role), password_stdin)?;
+        }
+        AccountAction::List { role, limit } => list(&config, &place, role, limit)?,
+        AccountAction::Role { account, role } => {
+            let (account, role) = (Whose(account), role.as_str().to_owned());
+            let changed = ask(&config, AccountQuestion::SetRole { account, role })?;
+            show(&place, &changed)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn create(
+    config: &Config,
+    place: &Place,
+    (email, name, role): (String, Option<String>, Role),
+    password_stdin: bool,
+) -> anyhow::Result<()> {
     // Before anybody is asked to think of a password.
     Address::parse(&email).map_err(|error| Usage(format!("--email: {error}")))?;
     let (password, is_ours) = if password_stdin {
@@ -70,30 +106,54 @@ pub(super) fn run(arguments: AccountArguments) -> anyhow::Result<ExitCode> {
         .map_err(|error| Usage(format!("the password: {error}")))?;
     let password_hash = futures::executor::block_on(Passwords::start()?.hash(&good))?;
     let asked = AskedAccount { email, name, role: role.as_str().to_owned(), password_hash };
-    let mut made = create(&config, asked)?;
+    let mut made = ask(config, AccountQuestion::Create(asked))?;
     if is_ours {
         made["password"] = Value::String(password.clone());
     }
-    if place.output == Format::Json {
-        output::json(&made)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let word = |field: &str| made[field].as_str().unwrap_or_default().to_owned();
-    output::line(&format!("{} {} {}", word("id"), word("role"), word("email")));
-    if is_ours {
+    show(place, &made)?;
+    if is_ours && place.output == Format::Table {
         output::line(&password);
         output::note(
             "this is the only time that the password is shown; change it after signing in",
         );
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
+}
+
+fn list(config: &Config, place: &Place, role: Option<Role>, limit: u32) -> anyhow::Result<()> {
+    let role = role.map(|role| role.as_str().to_owned());
+    let limit = usize::try_from(limit)?;
+    let answer = ask(config, AccountQuestion::List { role, limit })?;
+    if place.output == Format::Json {
+        return output::json(&answer);
+    }
+    let rows = answer["accounts"].as_array().into_iter().flatten().map(|account| {
+        let word = |field: &str| account[field].as_str().unwrap_or_default().to_owned();
+        let mark = |field: &str| if account[field] == true { "yes" } else { "" }.to_owned();
+        let (verified, locked) = (mark("email_verified"), mark("locked"));
+        vec![word("id"), word("role"), word("email"), word("name"), verified, locked]
+    });
+    output::table(&["id", "role", "address", "name", "verified", "locked"], rows);
+    if answer["has_more"] == true {
+        output::note("there are more: raise --limit, or ask for one --role");
+    }
+    Ok(())
+}
+
+fn show(place: &Place, account: &Value) -> anyhow::Result<()> {
+    if place.output == Format::Json {
+        return output::json(account);
+    }
+    let word = |field: &str| account[field].as_str().unwrap_or_default();
+    output::line(&format!("{} {} {}", word("id"), word("role"), word("email")));
+    Ok(())
 }
 
 /// Through the running instance, which holds the tables of its folder; past it where none runs.
-fn create(config: &Config, asked: AskedAccount) -> anyhow::Result<Value> {
+fn ask(config: &Config, question: AccountQuestion) -> anyhow::Result<Value> {
     if !config.is_cluster() {
         if let Some(running) = Running::find(&config.data.dir) {
-            return admin::ask_running(running.ops, &Question::CreateAccount(asked));
+            return admin::ask_running(running.ops, &Question::Account(question));
         }
         std::fs::create_dir_all(&config.data.dir).with_context(|| {
             format!("the data folder {} cannot be made", config.data.dir.display())
@@ -111,5 +171,5 @@ fn create(config: &Config, asked: AskedAccount) -> anyhow::Result<Value> {
         cursors: CursorSealer::new(InstanceSecret::open(config)?),
     };
     let identity = Identity::new(parts, config)?;
-    admin::create(&identity, &asked)
+    admin::answer(&identity, &question)
 }

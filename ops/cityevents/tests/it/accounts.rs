@@ -100,3 +100,49 @@ fn who_registered_and_signed_in_is_not_forgotten_when_the_process_is_killed() {
     assert_eq!(again.code(), "email_already_exists");
     instance.stop();
 }
+
+#[test]
+fn accounts_are_listed_and_given_roles_at_the_command_line_with_and_without_an_instance() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| run_on(folder.path(), arguments);
+    let create = |email: &str, role: &str| {
+        let arguments = ["account", "create", "--email", email, "--role", role, "--output", "json"];
+        run(&arguments).json()
+    };
+    let root = create("root@example.org", "admin");
+    let ada = create("ada@example.org", "user");
+    let listed = |arguments: &[&str]| -> Vec<String> {
+        let arguments = [&["account", "list", "--output", "json"], arguments].concat();
+        let listed = run(&arguments).json();
+        let accounts = listed["accounts"].as_array().unwrap().iter();
+        accounts.map(|one| one["email"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(listed(&[]), ["root@example.org", "ada@example.org"]);
+    let last = run(&["account", "role", "root@example.org", "user"]);
+    last.failed(1, &["last administrator"]);
+    // Past the instance, and then through it.
+    run(&["account", "role", "Ada@example.org", "moderator"]).good();
+    assert_eq!(listed(&["--role", "moderator"]), ["ada@example.org"]);
+    let instance = Instance::start(folder.path());
+    run(&["account", "role", ada["id"].as_str().unwrap(), "admin"]).good();
+    assert_eq!(listed(&["--role", "admin"]), ["root@example.org", "ada@example.org"]);
+    let shown = run(&["account", "list", "--limit", "1"]).good();
+    assert!(shown.contains("root@example.org") && !shown.contains("ada@"), "{shown}");
+    run(&["account", "role", "nobody@example.org", "user"]).failed(1, &["no account with this"]);
+    run(&["account", "role", "nobody", "user"])
+        .failed(1, &["name@example.org", "id of an account"]);
+    run(&["account", "role", "root@example.org", "king"]).failed(2, &["king"]);
+    run(&["account", "list", "--limit", "0"]).failed(2, &["--limit"]);
+    let email = ada["email"].as_str().unwrap();
+    let password = ada["password"].as_str().unwrap();
+    let answer = login(instance.http, email, password);
+    assert_eq!(answer.json()["data"]["user"]["role"], "admin");
+    let id = root["id"].as_str().unwrap();
+    let log = instance.log();
+    assert!(
+        !log.contains("nobody@example.org") && !log.contains(email),
+        "an address is in the log"
+    );
+    run(&["account", "role", id, "user"]).good();
+    instance.stop();
+}
