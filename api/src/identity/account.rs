@@ -48,6 +48,10 @@ pub struct Account {
     /// is: the address is somebody else's now.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) abandoned: bool,
+    /// The person had it erased. The row stays, without anything personal, so that its id is nobody
+    /// else's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) erased: bool,
 }
 
 /// Without what is secret or personal.
@@ -81,9 +85,9 @@ impl Kept for Account {
 }
 
 impl Account {
-    /// Whether it stands for an account that never was.
-    pub(super) const fn is_abandoned(&self) -> bool {
-        self.abandoned
+    /// Whether there is somebody whose account it is.
+    pub(super) const fn is_somebodys(&self) -> bool {
+        !self.abandoned && !self.erased
     }
 
     /// What keeps the account of a claim from being made.
@@ -102,15 +106,16 @@ impl Account {
             revoked_before_ms: None,
             acts: Vec::new(),
             abandoned: true,
+            erased: false,
         }
     }
 }
 
 /// Whose an address is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Claim {
+pub(super) struct Claim {
     #[serde(with = "super::as_text")]
-    account: UserId,
+    pub(super) account: UserId,
     claimed_at_ms: i64,
 }
 
@@ -141,7 +146,7 @@ pub(super) fn account_key(id: &UserId) -> RecordKey {
     RecordKey::new(RecordKind::Account, id.as_bytes().as_slice())
 }
 
-fn address_key(address: &Address) -> RecordKey {
+pub(super) fn address_key(address: &Address) -> RecordKey {
     RecordKey::new(RecordKind::Address, address.key())
 }
 
@@ -175,6 +180,7 @@ impl Identity {
             revoked_before_ms: None,
             acts: Vec::new(),
             abandoned: false,
+            erased: false,
         };
         self.list_under_role(&account).await?;
         if !store.insert(account_key(&id), &account).await? {
@@ -208,9 +214,9 @@ impl Identity {
         }
         let abandoned_key = account_key(&earlier.account);
         if !store.insert(abandoned_key.clone(), &Account::abandoned(earlier)).await? {
-            // Whoever abandoned it before may not have come to the claim.
+            // Whoever abandoned or erased it before may not have come to the claim.
             let present = store.read::<Account>(abandoned_key).await?;
-            if !present.is_some_and(|present| present.value.is_abandoned()) {
+            if present.is_none_or(|present| present.value.is_somebodys()) {
                 return Ok(false);
             }
         }
@@ -222,6 +228,11 @@ impl Identity {
     /// # Errors
     /// When the tables cannot be reached.
     pub async fn account(&self, id: &UserId) -> Result<Option<Account>, IdentityError> {
+        Ok(self.row(id).await?.filter(Account::is_somebodys))
+    }
+
+    /// The row of an account, even if it was erased.
+    pub(super) async fn row(&self, id: &UserId) -> Result<Option<Account>, IdentityError> {
         let stored = self.shared.store.read::<Account>(account_key(id)).await?;
         Ok(stored.map(|stored| stored.value).filter(|account| !account.abandoned))
     }

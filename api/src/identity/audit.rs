@@ -107,8 +107,8 @@ pub(super) struct Wanted {
 }
 
 impl Identity {
-    /// As [`Identity::change_account`], by `actor` (`None`: at the command line), with a trace of it. A change that
-    /// is none leaves no trace.
+    /// As [`Identity::change_account`], by `actor` (`None`: at the command line), with a
+    /// trace of it. A change that is none leaves no trace.
     pub(super) async fn act_on(
         &self,
         actor: Option<&UserId>,
@@ -177,7 +177,7 @@ impl Identity {
             return Ok(None);
         };
         let (act, target) = (Uuid::from_bytes(act), UserId::from_bytes(target));
-        let account = self.account(&target).await?;
+        let account = self.row(&target).await?;
         let act = account.and_then(|account| account.acts.into_iter().find(|one| one.id == act));
         Ok(act.map(|act| Entry { act, target }))
     }

@@ -55,7 +55,11 @@ impl Announced {
 impl Account {
     /// What others have to know of it.
     fn change_at(&self, now: Timestamp) -> AccountChange {
-        let status = if self.locked { AccountStatus::Locked } else { AccountStatus::Active };
+        let status = match (self.erased, self.locked) {
+            (true, _) => AccountStatus::Erased,
+            (false, true) => AccountStatus::Locked,
+            (false, false) => AccountStatus::Active,
+        };
         AccountChange {
             account: self.id,
             version: self.version,
@@ -79,7 +83,7 @@ impl Identity {
         let store = &self.shared.store;
         for _ in 0..TRIES {
             let read = store.read::<Account>(account_key(id)).await?;
-            let Some(read) = read.filter(|read| !read.value.is_abandoned()) else {
+            let Some(read) = read.filter(|read| read.value.is_somebodys()) else {
                 return Ok(None);
             };
             let Some(changed) = change(&read.value) else { return Ok(Some(read.value)) };
@@ -122,7 +126,7 @@ impl Identity {
         let now = store.now();
         let mut untold: Vec<AccountChange> = Vec::new();
         for announced in self.announced(limit).await? {
-            let account = self.account(&announced.account).await?;
+            let account = self.row(&announced.account).await?;
             match account.filter(|account| account.version >= announced.version) {
                 Some(account) if untold.iter().any(|one| one.account == account.id) => {}
                 Some(account) => untold.push(account.change_at(now)),

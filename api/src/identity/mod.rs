@@ -16,9 +16,13 @@ mod as_text;
 mod audit;
 mod changes;
 mod cookies;
+mod departures;
 mod device;
 mod directory;
+mod erasure;
+mod export;
 pub mod mail;
+mod notifications;
 mod one_time;
 mod origin;
 mod passwords;
@@ -33,11 +37,13 @@ use cityevents_kit::Config;
 use cityevents_kit::keys::TokenSigner;
 use cityevents_kit::seal::CursorSealer;
 use cityevents_runtime::log::clock::Clock;
-use cityevents_views::Records;
+use cityevents_views::Views;
 use lettre::message::Mailbox;
 
 pub use self::account::{Account, NewAccount};
 pub use self::address::{Address, AddressError};
+pub use self::departures::{LeaveError, LeaveEvents};
+pub use self::notifications::MailKind;
 pub use self::passwords::{HashingError, Password, PasswordError, Passwords};
 pub use self::roles::RoleError;
 pub use self::routes::{route_policy, router};
@@ -58,6 +64,8 @@ pub struct Identity {
 
 struct Shared {
     store: Store,
+    views: Views,
+    leaving: Option<Arc<dyn LeaveEvents>>,
     passwords: Passwords,
     signer: TokenSigner,
     changes: Option<AccountChanges>,
@@ -71,8 +79,11 @@ struct Shared {
 
 /// What accounts are made of.
 pub struct IdentityParts {
-    /// Where they are kept.
-    pub records: Arc<dyn Records>,
+    /// The tables: accounts are kept in their records.
+    pub views: Views,
+    /// Leaves events for people who are locked out or gone. Without, they keep their places until
+    /// a process that has it sweeps.
+    pub leaving: Option<Arc<dyn LeaveEvents>>,
     /// Signs access tokens.
     pub signer: TokenSigner,
     /// Tells the time.
@@ -91,7 +102,7 @@ impl Identity {
     /// # Errors
     /// When the threads that hash passwords cannot be started, or `mail.from` is no address.
     pub fn new(parts: IdentityParts, config: &Config) -> std::io::Result<Self> {
-        let IdentityParts { records, signer, clock, changes, mail, cursors } = parts;
+        let IdentityParts { views, leaving, signer, clock, changes, mail, cursors } = parts;
         let origins = Origins::of(config);
         let from = config.mail.from.parse::<Mailbox>();
         let from = from.map_err(|error| {
@@ -99,7 +110,9 @@ impl Identity {
             std::io::Error::other(wrong)
         })?;
         let shared = Shared {
-            store: Store::new(records, clock),
+            store: Store::new(views.records.clone(), clock),
+            views,
+            leaving,
             passwords: Passwords::start()?,
             signer,
             changes,

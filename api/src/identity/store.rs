@@ -41,6 +41,9 @@ pub enum IdentityError {
     /// A mail could not be written or handed over.
     #[error(transparent)]
     Mail(#[from] super::mail::MailError),
+    /// An event could not be left.
+    #[error(transparent)]
+    Leaving(#[from] super::departures::LeaveError),
     /// A token cannot be signed.
     #[error(transparent)]
     Signing(#[from] cityevents_kit::keys::KeysError),
@@ -54,6 +57,10 @@ impl IdentityError {
                 tracing::warn!(%error, "identity: {error}");
                 let retry_after = error.retry_after().unwrap_or(RETRY_AFTER);
                 Problem::new(ErrorCode::Unavailable).with_retry_after(retry_after)
+            }
+            Self::Leaving(error) => {
+                tracing::warn!(%error, "identity: {error}");
+                Problem::unavailable(error.to_string(), error.retry_after)
             }
             Self::Contended { .. } => {
                 Problem::new(ErrorCode::Unavailable).with_retry_after(RETRY_AFTER)
@@ -154,6 +161,16 @@ impl Store {
         let expected = Some(read.revision);
         let change = Change { key, expected, revision: Revision(random()?), value: None };
         Ok(self.records.change(change).await?)
+    }
+
+    /// Takes a record away, whatever it says.
+    pub(super) async fn take_away(&self, key: RecordKey) -> Result<(), IdentityError> {
+        if let Some(Record { revision, .. }) = self.record(key.clone()).await? {
+            let expected = Some(revision);
+            let change = Change { key, expected, revision: Revision(random()?), value: None };
+            self.records.change(change).await?;
+        }
+        Ok(())
     }
 
     /// Changes a value, however often others do so meanwhile. `change` says with `None` that there

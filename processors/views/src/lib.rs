@@ -113,7 +113,23 @@ impl Views {
             + Records
             + 'static,
     {
-        let adapter = Arc::new(adapter);
+        Self::of_shared(Arc::new(adapter))
+    }
+
+    /// The tables of an adapter that somebody else has too.
+    pub fn of_shared<T>(adapter: Arc<T>) -> Self
+    where
+        T: WriteTables
+            + ReadEvents
+            + ReadRegistrations
+            + ReadBans
+            + ReadCounters
+            + ReadOutcomes
+            + PersonKeys
+            + ReadProgress
+            + Records
+            + 'static,
+    {
         Self {
             write: adapter.clone(),
             events: adapter.clone(),

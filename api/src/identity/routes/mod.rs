@@ -1,6 +1,7 @@
 //! The calls about oneself. Answers carry what they say in `data`.
 
 mod directory;
+mod own_data;
 mod passwords;
 mod proofs;
 mod sessions;
@@ -25,7 +26,8 @@ pub fn router(identity: Identity) -> Router {
         .route("/api/auth/login", post(sign_in::login))
         .route("/api/auth/refresh", post(sign_in::refresh))
         .route("/api/auth/logout", post(sign_in::logout))
-        .route("/api/auth/me", get(sessions::me))
+        .route("/api/auth/me", get(sessions::me).delete(own_data::erase))
+        .route("/api/auth/me/export", get(own_data::export))
         .route("/api/auth/me/status", get(sessions::status))
         .route("/api/auth/password/change", post(passwords::change))
         .route("/api/auth/password/reset/request", post(proofs::request_reset))
@@ -43,6 +45,10 @@ pub fn router(identity: Identity) -> Router {
         .route("/api/auth/admin/users/{id}/sessions/revoke", post(staff::revoke))
         .route("/api/auth/admin/users", get(directory::accounts))
         .route("/api/admin/audit-trail", get(directory::audit_trail))
+        .route(
+            "/api/me/notifications",
+            get(own_data::notifications).patch(own_data::switch_notifications),
+        )
         .with_state(identity)
 }
 

@@ -130,12 +130,16 @@ impl Identity {
         let change = |account: &Account| {
             (account.locked != locked).then(|| Account { locked, ..account.clone() })
         };
+        if locked {
+            self.announce_departure(&id).await.map_err(IdentityError::into_problem)?;
+        }
         let deed = if locked { Deed::Ban } else { Deed::Unban };
         let changed = self.act_on(Some(&staff.id), &id, deed, change).await;
         let changed = changed.map_err(IdentityError::into_problem)?;
         let changed = changed.ok_or_else(|| Problem::new(ErrorCode::NotFound))?;
         if locked {
             self.end_sessions(&id, None).await.map_err(IdentityError::into_problem)?;
+            self.leave_events_in_background(id);
         } else if changed.role == Role::Admin {
             self.add_administrator(&id).await.map_err(IdentityError::into_problem)?;
         }

@@ -1,5 +1,6 @@
 //! Accounts and sessions, as a browser meets them.
 
+mod departures;
 mod mails;
 mod sessions;
 mod sign_in;
@@ -27,11 +28,11 @@ use cityevents_kit::seal::{CursorSealer, InstanceSecret};
 use cityevents_runtime::log::clock::{Clock, SystemClock};
 use cityevents_runtime::log::memory::MemoryLog;
 use cityevents_runtime::log::{Cleanup, Log, TimestampKind, TopicSpec};
-use cityevents_views::BoxFuture;
 use cityevents_views::memory::MemoryViews;
 use cityevents_views::records::{
     Change, RecordKey, RecordKind, RecordValue, Records as _, Revision,
 };
+use cityevents_views::{BoxFuture, Views};
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -82,6 +83,7 @@ impl MailPort for Mails {
 struct World {
     identity: Identity,
     memory: Arc<MemoryViews>,
+    events: Arc<departures::Events>,
     mails: Arc<Mails>,
     standings: Arc<AccountStandings>,
     signer: TokenSigner,
@@ -132,9 +134,11 @@ impl World {
         let verifier = TokenVerifier::new(ring, &config).with_standings(standings.clone());
         let clock = Arc::new(Turned::default());
         let memory = Arc::new(MemoryViews::default());
+        let events = Arc::new(departures::Events::new(memory.clone()));
         let mails = Arc::new(Mails::default());
         let parts = IdentityParts {
-            records: memory.clone(),
+            views: Views::of_shared(memory.clone()),
+            leaving: Some(events.clone()),
             signer: signer.clone(),
             clock: clock.clone(),
             changes: Some(changes),
@@ -143,7 +147,7 @@ impl World {
         };
         let identity = Identity::new(parts, &config).unwrap();
         let router = router(identity.clone());
-        Self { identity, memory, mails, standings, signer, verifier, clock, router, folder }
+        Self { identity, memory, events, mails, standings, signer, verifier, clock, router, folder }
     }
 
     fn pass(&self, seconds: i64) {
@@ -155,7 +159,8 @@ impl World {
         let overrides = vec![("data.dir".to_owned(), self.folder.path().display().to_string())];
         let config = Config::load(Sources { overrides, ..Sources::default() }).unwrap().config;
         let parts = IdentityParts {
-            records: self.memory.clone(),
+            views: Views::of_shared(self.memory.clone()),
+            leaving: None,
             signer: self.signer.clone(),
             clock: self.clock.clone(),
             changes: None,

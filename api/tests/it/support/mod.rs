@@ -2,5 +2,5 @@
 
 pub mod facts;
 pub mod flaky;
-mod rows;
+pub mod rows;
 pub mod world;

@@ -163,7 +163,8 @@ fn ask(config: &Config, question: AccountQuestion) -> anyhow::Result<Value> {
     let views = runtime.block_on(instance::open_views(config))?;
     let signer = TokenSigner::new(KeyRing::open(&config.keys_dir())?, config);
     let parts = IdentityParts {
-        records: views.records.clone(),
+        views,
+        leaving: None,
         signer,
         clock: Arc::new(SystemClock),
         changes: None,

@@ -9,7 +9,7 @@ use axum::http::Method;
 use axum::routing::get;
 use axum::{Json, Router};
 use cityevents_api::identity::mail::{FolderMail, MailPort};
-use cityevents_api::identity::{self, Identity, IdentityParts};
+use cityevents_api::identity::{self, Identity, IdentityParts, LeaveEvents};
 use cityevents_api::lines::{Lines, LinesMetrics, LinesOptions};
 use cityevents_api::standing::{AccountChanges, AccountStandings, StandingsMetrics, sweep};
 use cityevents_api::{ApiMetrics, ProjectionProgress, Reads, ReadsParts};
@@ -30,6 +30,7 @@ use cityevents_views::Views;
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use super::leaver::Leaver;
 use super::roles::{ProcessRole, ProcessRoles};
 use crate::admin;
 
@@ -67,9 +68,12 @@ pub(super) async fn start(
     let health = public_health_router((*lifecycle).clone());
     let mut routes = health.merge(jwks(ring.clone()));
     let cursors = CursorSealer::new(secret);
-    let mut client = None;
-    if roles.has(ProcessRole::Ingest) {
-        let started = start_client(parts)?;
+    // Whoever serves accounts gives commands too: people who are locked out leave their events.
+    let gives_commands = roles.has(ProcessRole::Ingest) || roles.has(ProcessRole::Api);
+    let client = gives_commands.then(|| start_client(parts)).transpose()?;
+    if roles.has(ProcessRole::Ingest)
+        && let Some(client) = client.clone()
+    {
         let options = WriteOptions {
             wait: config.ingest.wait,
             wait_max: config.ingest.wait_max,
@@ -77,26 +81,27 @@ pub(super) async fn start(
         };
         let reasons = Reasons::new(views.person_keys.clone());
         let draining = lifecycle.draining();
-        let (client_of_writes, sealer) = (started.clone(), cursors.clone());
-        let writes =
-            IngestState::new(client_of_writes, reasons, api_keys, options, draining, sealer);
+        let sealer = cursors.clone();
+        let writes = IngestState::new(client, reasons, api_keys, options, draining, sealer);
         routes = routes.merge(cityevents_ingest::router(writes));
-        client = Some(started);
     }
     if roles.has(ProcessRole::Api) {
-        let reads = reads(parts, views, progress, cursors.clone(), client)?;
+        let reads = reads(parts, views, progress, cursors.clone(), client.clone())?;
         routes = routes.merge(cityevents_api::router(reads));
         let signer = TokenSigner::new(ring.clone(), config);
         let clock = parts.context.source.clock.clone();
         let changes = account_changes(parts)?;
         let told = Some(changes.clone());
-        let records = views.records.clone();
-        let mail = mail(config);
-        let people = IdentityParts { records, signer, clock, changes: told, mail, cursors };
+        let leaving = client.map(|client| -> Arc<dyn LeaveEvents> { Arc::new(Leaver(client)) });
+        let (views, mail) = (views.clone(), mail(config));
+        let people = IdentityParts { views, leaving, signer, clock, changes: told, mail, cursors };
         let identity = Identity::new(people, config).context("accounts cannot be served")?;
         let swept = lifecycle.register("account-changes-told", Stage::Background, STOP_BUDGET);
         let rows = identity.clone();
         tokio::spawn(async move { sweep(swept, &rows, &changes).await });
+        let departing = lifecycle.register("departures", Stage::Background, STOP_BUDGET);
+        let leaving = identity.clone();
+        tokio::spawn(async move { leaving.sweep_departures(departing).await });
         // Set once, by the only listener of the process.
         let _is_first = parts.context.identity.set(identity.clone());
         routes = routes.merge(identity::router(identity));

@@ -4,6 +4,7 @@
 //! takes them apart in stages, listeners first and the log last.
 
 mod http;
+mod leaver;
 mod registry;
 pub mod roles;
 mod running;

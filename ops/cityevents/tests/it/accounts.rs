@@ -4,6 +4,7 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -12,9 +13,13 @@ use super::instance::Instance;
 use super::web::{Answer, Connection};
 
 fn post(http: SocketAddr, path: &str, headers: &str, body: &Value) -> Answer {
-    let body = body.to_string();
+    send(http, "POST", path, headers, body)
+}
+
+fn send(http: SocketAddr, method: &str, path: &str, headers: &str, body: &Value) -> Answer {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
     let request = format!(
-        "POST {path} HTTP/1.1\r\nhost: {http}\r\ncontent-type: application/json\r\n{headers}\
+        "{method} {path} HTTP/1.1\r\nhost: {http}\r\ncontent-type: application/json\r\n{headers}\
          content-length: {}\r\n\r\n{body}",
         body.len()
     );
@@ -79,6 +84,72 @@ fn a_password_that_is_given_is_read_from_the_input_and_judged_like_any_other() {
     wrong.failed(2, &["--email", "name@example.org"]);
     let instance = Instance::start(folder.path());
     assert_eq!(login(instance.http, "ada@example.org", "correct horse battery").status, 200);
+    instance.stop();
+}
+
+#[test]
+fn who_is_banned_or_erased_gives_their_place_to_the_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let create = ["account", "create", "--email", "root@example.org", "--role", "admin"];
+    let root = run_on(folder.path(), &[&create[..], &["--output", "json"]].concat()).json();
+    let instance = Instance::start(folder.path());
+    let http = instance.http;
+    let bearer = |answer: &Answer| {
+        let token = &answer.json()["data"]["tokens"]["access_token"];
+        format!("authorization: Bearer {}\r\n", token.as_str().unwrap())
+    };
+    let register = |name: &str| {
+        let body = json!({
+            "email": format!("{name}@example.org"),
+            "password": "correct horse battery",
+            "name": name,
+        });
+        let made = post(http, "/api/auth/register", "", &body);
+        (made.json()["data"]["user"]["id"].as_str().unwrap().to_owned(), bearer(&made))
+    };
+    let staff = bearer(&login(http, "root@example.org", root["password"].as_str().unwrap()));
+    let (_, owner) = register("owner");
+    let fields = json!({
+        "title": "Night of lights", "description": "Bring a lamp", "city": "Porto",
+        "category": "art", "start_time": "2099-06-01T20:00:00Z",
+        "end_time": "2099-06-01T23:00:00Z", "capacity": 1,
+    });
+    let event =
+        post(http, "/api/events", &owner, &fields).json()["id"].as_str().unwrap().to_owned();
+    let publish = format!("/api/events/{event}/publish");
+    assert_eq!(post(http, &publish, &owner, &Value::Null).status, 200);
+    let people = ["ada", "ben", "eve"].map(register);
+    for (number, (_, bearer)) in people.iter().enumerate() {
+        let headers = format!("{bearer}idempotency-key: {number}\r\n");
+        let joined = post(http, &format!("/api/events/{event}/join"), &headers, &Value::Null);
+        assert_eq!(joined.status, 200, "{}", joined.text());
+    }
+    let [(ada, _), (_, ben), (_, eve)] = &people;
+    let gets_the_place = |bearer: &str| {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let path = format!("/api/events/{event}/view");
+            let view = send(http, "GET", &path, bearer, &Value::Null).json();
+            if view["participation"]["status"] == "active" {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no place came free: {view}");
+            std::thread::yield_now();
+        }
+    };
+    let ban = format!("/api/auth/mod/users/{ada}/ban");
+    assert_eq!(post(http, &ban, &staff, &Value::Null).status, 200);
+    gets_the_place(ben);
+    let exported = send(http, "GET", "/api/auth/me/export", ben, &Value::Null).json();
+    assert_eq!(exported["data"]["registrations"][0]["status"], "active", "{exported}");
+    let refused = send(http, "DELETE", "/api/auth/me", &owner, &Value::Null);
+    assert_eq!((refused.status, refused.code().as_str()), (409, "invalid_state"));
+    let erased = send(http, "DELETE", "/api/auth/me", ben, &Value::Null);
+    assert_eq!(erased.status, 204, "{}", erased.text());
+    gets_the_place(eve);
+    assert_eq!(login(http, "ben@example.org", "correct horse battery").status, 401);
+    let log = instance.log();
+    assert!(!log.contains("@example.org"), "an address is in the log");
     instance.stop();
 }
 

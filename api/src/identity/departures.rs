@@ -1,0 +1,193 @@
+//! People who are locked out or gone give their places back: a place that nobody can use belongs to
+//! the line.
+//!
+//! Events are left by commands like any other. A place in a list says, before the row of the account
+//! changes, that somebody is about to go, so that a sweeper finishes what a crash left. It also goes
+//! over the events once more after [`GRACE_MS`], when no instance lets the person in any more: a
+//! join may have been on its way.
+
+use std::time::Duration;
+
+use cityevents_domain::event::EventStatus;
+use cityevents_domain::ids::{EventId, UserId};
+use cityevents_domain::registration::RegistrationStatus;
+use cityevents_kit::Component;
+use cityevents_kit::event_body::is_ended;
+use cityevents_views::records::{Place, PlacesQuery};
+use cityevents_views::{BoxFuture, OwnJoinPosition, RegistrationRow};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::store::IdentityError;
+use super::{Account, Identity};
+
+/// Who is about to go, the oldest first.
+const LIST: &[u8] = b"accounts/departing";
+/// When every instance has known of a change for a while, and rows have what was decided before.
+const GRACE_MS: i64 = 5_000;
+/// Whoever announced a change and has not made it by then never will.
+const PATIENCE_MS: i64 = 60_000;
+/// How often the list is looked at.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// Most people that are seen to in one go.
+const PAGE: usize = 100;
+/// Registrations that are read at once.
+const JOINS_PAGE: usize = 200;
+/// Commands that are on their way at once.
+const LEAVING_AT_ONCE: usize = 16;
+
+/// An event could not be left now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("an event cannot be left now: {reason}")]
+pub struct LeaveError {
+    /// What kept it.
+    pub reason: String,
+    /// When to try again.
+    pub retry_after: Duration,
+}
+
+/// Gives commands on behalf of people who do not do so themselves.
+pub trait LeaveEvents: Send + Sync {
+    /// Lets a person leave an event, and waits for the decision, which may be that there was nothing
+    /// to leave.
+    fn leave(&self, user: UserId, event: EventId) -> BoxFuture<'_, Result<(), LeaveError>>;
+}
+
+/// Somebody who is about to go, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Departure {
+    at_ms: i64,
+    account: UserId,
+}
+
+impl Departure {
+    fn place(&self) -> Place {
+        let at = self.at_ms.max(0).cast_unsigned().to_be_bytes();
+        let position = [at.as_slice(), self.account.as_bytes()].concat();
+        Place { list: LIST.to_vec(), position }
+    }
+
+    fn parse(position: &[u8]) -> Option<Self> {
+        let (at, account) = position.split_first_chunk::<8>()?;
+        let account = UserId::from_bytes(account.try_into().ok()?);
+        Some(Self { at_ms: u64::from_be_bytes(*at).cast_signed(), account })
+    }
+}
+
+impl Identity {
+    /// Says that somebody is about to go. Comes before the row of the account is changed.
+    pub(super) async fn announce_departure(&self, account: &UserId) -> Result<(), IdentityError> {
+        let store = &self.shared.store;
+        let departure = Departure { at_ms: store.now().as_millis(), account: *account };
+        store.add_place(departure.place()).await
+    }
+
+    /// Leaves all events that are still to come, as far as the rows know.
+    pub(super) async fn leave_events(&self, user: &UserId) -> Result<(), IdentityError> {
+        let Some(leaving) = &self.shared.leaving else { return Ok(()) };
+        let mut after: Option<OwnJoinPosition> = None;
+        loop {
+            let registrations = &self.shared.views.registrations;
+            let page = registrations.own_joins(*user, after, JOINS_PAGE).await?;
+            let left = stream::iter(page.items).map(|row| async move {
+                if self.is_to_be_left(&row).await? {
+                    leaving.leave(*user, row.event).await?;
+                }
+                Ok::<_, IdentityError>(())
+            });
+            left.buffer_unordered(LEAVING_AT_ONCE).try_collect::<()>().await?;
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// The same, while nobody waits for it. What fails is done by the sweeper.
+    pub(super) fn leave_events_in_background(&self, user: UserId) {
+        let identity = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = identity.leave_events(&user).await {
+                tracing::warn!(%error, account = %user, "events are left later: {error}");
+            }
+        });
+    }
+
+    async fn is_to_be_left(&self, row: &RegistrationRow) -> Result<bool, IdentityError> {
+        let stands = [RegistrationStatus::Active, RegistrationStatus::Waitlisted];
+        if !stands.contains(&row.registration.status) {
+            return Ok(false);
+        }
+        let event = self.shared.views.events.event(row.event).await?;
+        let now = self.shared.store.now();
+        // Where the row of the event is not there yet, the decision tells.
+        Ok(event.is_none_or(|row| {
+            row.event.status != EventStatus::Canceled && !is_ended(&row.event, now)
+        }))
+    }
+
+    /// Sees to everybody who is about to go, until the component is told to stop. Any number of
+    /// instances may do so at once.
+    pub async fn sweep_departures(&self, component: Component) {
+        component.ready();
+        loop {
+            match self.departures_page().await {
+                Ok(()) => component.ready(),
+                Err(error) => {
+                    tracing::warn!(%error, "places of people who are gone are given back later: {error}");
+                    component.degraded(format!("places of people who are gone wait: {error}"));
+                }
+            }
+            tokio::select! {
+                biased;
+                () = component.shutdown().wait() => break,
+                () = tokio::time::sleep(SWEEP_EVERY) => {}
+            }
+        }
+        component.finished();
+    }
+
+    /// One look at the list.
+    ///
+    /// # Errors
+    /// When the tables or the log cannot be reached; the rest is done next time.
+    pub async fn departures_page(&self) -> Result<(), IdentityError> {
+        let store = &self.shared.store;
+        let query =
+            PlacesQuery { list: LIST.to_vec(), descending: false, after: None, limit: PAGE };
+        for position in store.places(query).await? {
+            let Some(departure) = Departure::parse(&position) else { continue };
+            let waited_ms = store.now().as_millis().saturating_sub(departure.at_ms);
+            if waited_ms < GRACE_MS {
+                break;
+            }
+            let has_gone = match self.row(&departure.account).await? {
+                Some(account) if account.erased => {
+                    self.finish_erasing(&account).await?;
+                    true
+                }
+                Some(Account { locked, .. }) => locked,
+                None => false,
+            };
+            if has_gone {
+                self.leave_events(&departure.account).await?;
+            }
+            if has_gone || waited_ms >= PATIENCE_MS {
+                store.remove_place(departure.place()).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_about_to_go_reads_back_and_older_ones_come_first() {
+        let one = |at_ms| Departure { at_ms, account: UserId::from_bytes([7; 16]) };
+        assert_eq!(Departure::parse(&one(5).place().position), Some(one(5)));
+        assert!(one(5).place() < one(6).place());
+        assert_eq!(Departure::parse(b"short"), None);
+    }
+}

@@ -1,0 +1,123 @@
+//! Erasing an account: what is personal goes, and what others build on stays under an id that says
+//! nothing of anybody.
+//!
+//! The row says first that the account is gone, which shuts every door; sessions, the claim of the
+//! address and the key that sealed what was written about the person follow. A crash in between is
+//! finished by the sweeper ([`super::departures`]), so the address stays in the row until its claim
+//! is released. On the log there are ids only, and texts that nobody can open without the key.
+
+use cityevents_domain::actor::Role;
+use cityevents_domain::event::EventStatus;
+use cityevents_domain::ids::{EventId, UserId};
+use cityevents_kit::event_body::is_ended;
+use cityevents_views::OwnEventsQuery;
+
+use super::account::{account_key, address_key};
+use super::notifications::notifications_key;
+use super::roles::RoleError;
+use super::store::{IdentityError, Kept as _};
+use super::{Account, Address, Identity};
+
+/// Own events that are read at once.
+const EVENTS_PAGE: usize = 200;
+
+/// Why an account is not erased.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ErasureError {
+    /// People have places at an event of the person.
+    #[error("call off your event {0} first, or wait until it is over: people have places there")]
+    OwnsEvent(EventId),
+    /// Nobody would administer any more.
+    #[error("this is the last administrator: make somebody else one first")]
+    LastAdministrator,
+    /// The tables or the log cannot be reached.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+}
+
+impl Identity {
+    /// Erases an account for ever.
+    pub(super) async fn erase(&self, account: &Account) -> Result<(), ErasureError> {
+        let id = &account.id;
+        if let Some(event) = self.coming_event_of(id).await? {
+            return Err(ErasureError::OwnsEvent(event));
+        }
+        self.announce_departure(id).await?;
+        // Before anything else is lost: who cannot be let go now stays whole and tries again.
+        self.leave_events(id).await?;
+        if account.role == Role::Admin {
+            self.step_down(id).await.map_err(|error| match error {
+                RoleError::Identity(error) => ErasureError::Identity(error),
+                _ => ErasureError::LastAdministrator,
+            })?;
+        }
+        let erased = self.change_account(id, |account| Some(account.erased())).await?;
+        if erased.is_some_and(|account| account.erased) {
+            // The row is what counts; the sweeper does the same again.
+            if let Some(row) = self.row(id).await? {
+                self.finish_erasing(&row).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes away what the row of an erased account still leads to. As often as wanted.
+    pub(super) async fn finish_erasing(&self, account: &Account) -> Result<(), IdentityError> {
+        let store = &self.shared.store;
+        self.end_sessions(&account.id, None).await?;
+        self.shared.views.person_keys.erase_person_key(account.id).await?;
+        store.take_away(notifications_key(&account.id)).await?;
+        let Ok(address) = Address::parse(&account.email) else { return Ok(()) };
+        self.release(&address, &account.id).await?;
+        let without = |account: &Account| {
+            account.erased.then(|| Account { email: String::new(), ..account.clone() })
+        };
+        store.update(account_key(&account.id), without).await?;
+        Ok(())
+    }
+
+    /// Gives an address free, unless it is somebody else's by now.
+    async fn release(&self, address: &Address, account: &UserId) -> Result<(), IdentityError> {
+        let store = &self.shared.store;
+        let key = address_key(address);
+        let Some(claim) = store.read::<super::account::Claim>(key.clone()).await? else {
+            return Ok(());
+        };
+        if claim.value.account == *account && !store.remove(key, &claim).await? {
+            return Err(IdentityError::Contended { kind: super::account::Claim::KIND });
+        }
+        Ok(())
+    }
+
+    /// A published event of a person that is not over.
+    async fn coming_event_of(&self, owner: &UserId) -> Result<Option<EventId>, IdentityError> {
+        let (now, mut after) = (self.shared.store.now(), None);
+        loop {
+            let statuses = Some(vec![EventStatus::Published]);
+            let query = OwnEventsQuery { owner: *owner, statuses, after, limit: EVENTS_PAGE };
+            let page = self.shared.views.events.own_events(query).await?;
+            let coming = page.items.iter().find(|row| !is_ended(&row.event, now));
+            match (coming, page.next) {
+                (Some(row), _) => return Ok(Some(row.event.id)),
+                (None, Some(next)) => after = Some(next),
+                (None, None) => return Ok(None),
+            }
+        }
+    }
+}
+
+impl Account {
+    /// Without anything personal but the address, which its claim is found by.
+    fn erased(&self) -> Self {
+        Self {
+            name: None,
+            password: None,
+            role: Role::User,
+            email_verified: false,
+            locked: true,
+            avatar_url: None,
+            erased: true,
+            ..self.clone()
+        }
+    }
+}

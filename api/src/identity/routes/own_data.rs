@@ -1,0 +1,104 @@
+//! What is kept of oneself: to have it, to have it erased, and what one wants to be told.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_DISPOSITION, HeaderValue};
+use axum::response::{IntoResponse as _, Response};
+use cityevents_kit::http::{Json, NoBody};
+use cityevents_kit::keys::Caller;
+use cityevents_kit::problem::InvalidFields;
+use cityevents_kit::{ErrorCode, Problem};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::wire::{SessionBody, User, data};
+use crate::identity::Identity;
+use crate::identity::erasure::ErasureError;
+use crate::identity::notifications::{MailKind, Notifications};
+use crate::identity::store::IdentityError;
+
+/// `GET /api/auth/me/export`: everything, as one file.
+pub(super) async fn export(
+    State(identity): State<Identity>,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    let account = identity.account_of_caller(&caller).await?;
+    let exported = async {
+        let sessions = identity.sessions(&account.id).await?.into_iter();
+        let sessions: Vec<_> =
+            sessions.map(|session| SessionBody::of(session, &caller.session)).collect();
+        Ok::<_, IdentityError>(json!({
+            "user": User::of(&account),
+            "created_at": super::wire::time(account.created_at_ms),
+            "sessions": sessions,
+            "registrations": identity.export_registrations(&account.id).await?,
+            "events": identity.export_events(&account.id).await?,
+            "notifications": shown(&identity.notifications(&account.id).await?),
+            "acts_of_staff": identity.export_acts(&account).await?,
+        }))
+    };
+    let mut response = data(StatusCode::OK, exported.await.map_err(IdentityError::into_problem)?);
+    let file = HeaderValue::from_static("attachment; filename=\"cityevents-account.json\"");
+    response.headers_mut().insert(CONTENT_DISPOSITION, file);
+    Ok(response)
+}
+
+/// `DELETE /api/auth/me`: for ever.
+pub(super) async fn erase(
+    State(identity): State<Identity>,
+    caller: Caller,
+    _: NoBody,
+) -> Result<Response, Problem> {
+    let account = identity.account_of_caller(&caller).await?;
+    identity.erase(&account).await.map_err(|error| match error {
+        ErasureError::Identity(error) => error.into_problem(),
+        error => Problem::because(ErrorCode::InvalidState, error.to_string()),
+    })?;
+    Ok((StatusCode::NO_CONTENT, [identity.shared.cookie.clear()]).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NotificationsBody {
+    mail: BTreeMap<String, bool>,
+}
+
+/// `GET /api/me/notifications`
+pub(super) async fn notifications(
+    State(identity): State<Identity>,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    let account = identity.account_of_caller(&caller).await?;
+    let kept = identity.notifications(&account.id).await.map_err(IdentityError::into_problem)?;
+    Ok(axum::Json(shown(&kept)).into_response())
+}
+
+/// `PATCH /api/me/notifications`: those that are sent change.
+pub(super) async fn switch_notifications(
+    State(identity): State<Identity>,
+    caller: Caller,
+    Json(body): Json<NotificationsBody>,
+) -> Result<Response, Problem> {
+    let account = identity.account_of_caller(&caller).await?;
+    let mut wrong = InvalidFields::default();
+    let wanted = body.mail.iter().filter_map(|(word, on)| match MailKind::parse(word) {
+        Some(kind) => Some((kind, *on)),
+        None => {
+            let words = MailKind::ALL.map(MailKind::as_str).join(", ");
+            wrong.add(format!("mail.{word}"), format!("there are {words}"));
+            None
+        }
+    });
+    let wanted: Vec<_> = wanted.collect();
+    wrong.into_result()?;
+    let kept = identity.switch_notifications(&account.id, &wanted).await;
+    let kept = kept.map_err(IdentityError::into_problem)?;
+    Ok(axum::Json(shown(&kept)).into_response())
+}
+
+fn shown(kept: &Notifications) -> Value {
+    let mail = MailKind::ALL.map(|kind| (kind.as_str(), !kept.off.contains(&kind)));
+    json!({ "mail": BTreeMap::from(mail) })
+}
