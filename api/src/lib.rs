@@ -16,12 +16,15 @@
 mod access;
 mod actions;
 mod answer;
+mod calendar;
 mod card;
+mod csv;
 mod following;
 mod freshness;
 pub mod identity;
 pub mod lines;
 mod lists;
+mod live;
 mod metrics;
 pub mod progress;
 mod reasons;

@@ -3,6 +3,7 @@
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -20,6 +21,7 @@ struct FailureLabels {
 pub struct ApiMetrics {
     waits: Family<WaitLabels, Counter>,
     failures: Family<FailureLabels, Counter>,
+    streams: Gauge,
 }
 
 impl ApiMetrics {
@@ -37,7 +39,16 @@ impl ApiMetrics {
             "Reads that failed because tables could not be read, by error; alert above zero",
             metrics.failures.clone(),
         );
+        registry.register(
+            "api_live_streams",
+            "Live streams that are open",
+            metrics.streams.clone(),
+        );
         metrics
+    }
+
+    pub(crate) fn streams(&self) -> Gauge {
+        self.streams.clone()
     }
 
     pub(crate) fn waited(&self, passed: bool) {

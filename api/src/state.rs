@@ -6,12 +6,14 @@ use std::time::Duration;
 use cityevents_domain::event::Counters;
 use cityevents_domain::ids::{CommandId, EventId, UserId};
 use cityevents_domain::time::Timestamp;
-use cityevents_kit::Problem;
 use cityevents_kit::seal::CursorSealer;
+use cityevents_kit::{Problem, Shutdown};
 use cityevents_runtime::log::clock::Clock;
 use cityevents_views::{Views, ViewsError};
+use tokio::sync::Semaphore;
 
 use crate::lines::Lines;
+use crate::live::STREAMS_MAX;
 use crate::metrics::ApiMetrics;
 use crate::progress::ProjectionProgress;
 
@@ -48,6 +50,8 @@ pub struct ReadsParts {
     pub consistency_wait: Duration,
     /// See [`IsPending`].
     pub is_pending: Arc<IsPending>,
+    /// Given when the process is going to stop: streams end then.
+    pub draining: Shutdown,
     /// Figures.
     pub metrics: ApiMetrics,
 }
@@ -56,12 +60,15 @@ pub struct ReadsParts {
 #[derive(Clone)]
 pub struct Reads {
     parts: Arc<ReadsParts>,
+    /// Room for streams.
+    pub(crate) streams: Arc<Semaphore>,
 }
 
 impl Reads {
     /// Puts the parts together.
     pub fn new(parts: ReadsParts) -> Self {
-        Self { parts: Arc::new(parts) }
+        let streams = Arc::new(Semaphore::new(STREAMS_MAX));
+        Self { parts: Arc::new(parts), streams }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -14,6 +14,8 @@ pub(super) struct EventLine {
     partition: u32,
     status: EventStatus,
     counters: Counters,
+    /// Of the fact that changed the event itself last.
+    changed_seq: u64,
     waiting: Option<Box<Waiting>>,
 }
 
@@ -27,7 +29,13 @@ struct Waiting {
 impl EventLine {
     /// An event that was just made.
     pub(super) fn new(partition: u32) -> Self {
-        Self { partition, status: EventStatus::Draft, counters: Counters::default(), waiting: None }
+        Self {
+            partition,
+            status: EventStatus::Draft,
+            counters: Counters::default(),
+            changed_seq: 0,
+            waiting: None,
+        }
     }
 
     /// Which partition tells of it.
@@ -38,6 +46,11 @@ impl EventLine {
     /// What its registrations add up to.
     pub(super) fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// Which fact changed the event itself last.
+    pub(super) fn changed_seq(&self) -> u64 {
+        self.changed_seq
     }
 
     /// The 1-based position of somebody who waits.
@@ -65,7 +78,10 @@ impl EventLine {
     pub(super) fn apply(&mut self, fact: &Fact) -> bool {
         for change in &fact.changes {
             match change {
-                Change::Event { event, .. } => self.status = event.status,
+                Change::Event { event, .. } => {
+                    self.status = event.status;
+                    self.changed_seq = fact.event_seq;
+                }
                 Change::Registration { registration, .. } => self.put(registration),
                 Change::Banned(_) | Change::Unbanned { .. } | Change::Message { .. } => {}
             }

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::LinesOptions;
 use super::table::Table;
+use super::told::Listeners;
 use crate::following::{Failure, POLL_LIMIT, POLL_WAIT, Shown, State, Stop, Supervision, Threads};
 
 /// Figures of the lines.
@@ -60,7 +61,7 @@ impl Followers {
         clock: &Arc<dyn Clock>,
         dropped: FollowerMetrics,
         metrics: LinesMetrics,
-        table: &Arc<Table>,
+        (table, listeners): (&Arc<Table>, &Arc<Listeners>),
     ) -> Result<Self, LogError> {
         let topic = Arc::clone(&options.topic);
         let mut followers = Self { topic, partitions: Vec::new(), threads: Threads::default() };
@@ -77,6 +78,7 @@ impl Followers {
                 dropped: dropped.clone(),
                 metrics: metrics.clone(),
                 table: Arc::clone(table),
+                listeners: Arc::clone(listeners),
                 progress: Arc::clone(&progress),
             };
             let name = format!("lines-{partition}");
@@ -123,6 +125,7 @@ struct Reading {
     dropped: FollowerMetrics,
     metrics: LinesMetrics,
     table: Arc<Table>,
+    listeners: Arc<Listeners>,
     progress: Arc<Progress>,
 }
 
@@ -150,7 +153,7 @@ impl Reading {
         loop {
             follower.poll(POLL_LIMIT, POLL_WAIT, &mut links)?;
             for link in links.drain(..) {
-                self.fold(number, &link)?;
+                self.fold(number, &link, has_caught_up)?;
             }
             let next = follower.offset();
             has_caught_up |= next >= end;
@@ -177,7 +180,7 @@ impl Reading {
         }
     }
 
-    fn fold(&self, partition: u32, link: &LinkedRecord) -> Result<(), Failure> {
+    fn fold(&self, partition: u32, link: &LinkedRecord, is_news: bool) -> Result<(), Failure> {
         let value = link.record.value.as_deref().unwrap_or_default();
         let link = decode_link(value).map_err(|error| {
             let reason =
@@ -186,6 +189,9 @@ impl Reading {
         })?;
         if let Some(fact) = &link.fact {
             self.table.apply(partition, fact);
+            if is_news {
+                self.listeners.tell(fact);
+            }
             self.metrics.facts.inc();
         }
         Ok(())

@@ -12,6 +12,7 @@
 mod event;
 mod follow;
 mod table;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,11 +22,14 @@ use cityevents_domain::ids::{EventId, UserId};
 use cityevents_runtime::log::clock::Clock;
 use cityevents_runtime::log::{Log, LogError};
 use cityevents_runtime::metrics::RuntimeMetrics;
+use tokio::sync::broadcast;
 
 use self::event::EventLine;
 use self::follow::Followers;
 pub use self::follow::LinesMetrics;
 use self::table::Table;
+use self::told::Listeners;
+pub(crate) use self::told::Told;
 
 /// Where the facts are.
 #[derive(Debug, Clone)]
@@ -39,6 +43,7 @@ pub struct LinesOptions {
 /// The lines, and the threads that keep them.
 pub struct Lines {
     table: Arc<Table>,
+    listeners: Arc<Listeners>,
     followers: Followers,
 }
 
@@ -55,9 +60,11 @@ impl Lines {
         metrics: LinesMetrics,
     ) -> Result<Self, LogError> {
         let table = Arc::new(Table::default());
+        let listeners = Arc::new(Listeners::default());
+        let dropped = runtime.follower("lines");
         let followers =
-            Followers::start(log, options, clock, runtime.follower("lines"), metrics, &table)?;
-        Ok(Self { table, followers })
+            Followers::start(log, options, clock, dropped, metrics, (&table, &listeners))?;
+        Ok(Self { table, listeners, followers })
     }
 
     /// The 1-based position of somebody who waits. `None` for everybody else, and while the facts
@@ -69,6 +76,16 @@ impl Lines {
     /// What the registrations of an event add up to; `None` when the event is over or unknown here.
     pub fn counters(&self, event: &EventId) -> Option<Counters> {
         self.read(event, |line| line.counters())
+    }
+
+    /// The same, and which fact changed the event itself last.
+    pub(crate) fn counters_and_change(&self, event: &EventId) -> Option<(Counters, u64)> {
+        self.read(event, |line| (line.counters(), line.changed_seq()))
+    }
+
+    /// Every change of a person's registrations from now on.
+    pub(crate) fn listen(&self, user: UserId) -> broadcast::Receiver<Told> {
+        self.listeners.listen(user)
     }
 
     /// The offset of the first fact of a partition that is not folded yet; `None` for a partition

@@ -1,8 +1,10 @@
 //! The routes, a file for each group.
 
+mod calendar;
 mod cities;
 mod commands;
 mod events;
+mod live;
 mod mine;
 mod people;
 mod view;
@@ -22,11 +24,14 @@ pub fn router(reads: Reads) -> Router {
         .route("/api/feed", get(events::feed))
         .route("/api/events/{id}", get(events::one))
         .route("/api/events/{id}/view", get(view::view))
+        .route("/api/events/{id}/calendar.ics", get(calendar::event))
+        .route("/api/events/{id}/live", get(live::event))
         .route("/api/events/{id}/participants", get(people::participants))
         .route("/api/events/{id}/waitlist", get(people::waitlist))
         .route("/api/events/{id}/bans", get(people::bans))
         .route("/api/events/{id}/stats", get(people::stats))
         .route("/api/me/joins", get(mine::joins))
+        .route("/api/me/live", get(live::own))
         .route("/api/me/events", get(mine::events))
         .route("/api/commands/{id}", get(commands::one))
         .route("/api/meta/cities", get(cities::cities))

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::{NoParameters, PageOnly, given};
 use crate::answer::Answer;
 use crate::card::as_text;
+use crate::csv;
 use crate::freshness::Presented;
 use crate::lists::{List, ListBody};
 use crate::state::Reads;
@@ -26,11 +27,23 @@ use crate::state::Reads;
 #[serde(deny_unknown_fields)]
 pub(super) struct ParticipantsParameters {
     status: Option<String>,
-    #[serde(rename = "limit")]
-    _limit: Option<IgnoredAny>,
-    #[serde(rename = "cursor")]
-    _cursor: Option<IgnoredAny>,
+    format: Option<String>,
+    limit: Option<IgnoredAny>,
+    cursor: Option<IgnoredAny>,
 }
+
+/// The query of the line.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WaitlistParameters {
+    format: Option<String>,
+    limit: Option<IgnoredAny>,
+    cursor: Option<IgnoredAny>,
+}
+
+/// The columns of people as CSV.
+const COLUMNS: [&str; 7] =
+    ["user_id", "status", "position", "joined_at", "updated_at", "checked_in_at", "reason"];
 
 #[derive(Debug, Serialize)]
 struct Participant {
@@ -93,6 +106,20 @@ pub(super) async fn participants(
         let words = RegistrationStatus::ALL.map(RegistrationStatus::as_str).join(", ");
         return Err(Problem::invalid("status", format!("write {words} or all")));
     }
+    if is_csv(parameters.format, parameters.limit.or(parameters.cursor).is_some())? {
+        reads.settle_list(presented).await?;
+        reads.managed_event(event, &caller).await?;
+        return csv::answer("participants.csv", &COLUMNS, move |after| {
+            let (reads, limit) = (reads.clone(), csv::PAGE);
+            async move {
+                let query = ParticipantsQuery { event, status, after, limit };
+                let page = reads.views.registrations.participants(query).await;
+                let page = page.map_err(|error| reads.failed(&error))?;
+                Ok((cells(&reads, &page.items).await?, page.next))
+            }
+        })
+        .await;
+    }
     let text = event.to_string();
     let filters = FilterHash::of([("event", text.as_str()), ("status", word)]);
     let list = List::new(&reads.cursors, "participants", filters, page);
@@ -118,11 +145,24 @@ pub(super) async fn participants(
 pub(super) async fn waitlist(
     State(reads): State<Reads>,
     PathId(event): PathId<EventId>,
-    Query(_): Query<PageOnly>,
+    Query(parameters): Query<WaitlistParameters>,
     page: Page,
     caller: Caller,
     presented: Presented,
 ) -> Result<Response, Problem> {
+    if is_csv(parameters.format, parameters.limit.or(parameters.cursor).is_some())? {
+        reads.settle_list(presented).await?;
+        reads.managed_event(event, &caller).await?;
+        return csv::answer("waitlist.csv", &COLUMNS, move |after| {
+            let reads = reads.clone();
+            async move {
+                let page = reads.views.registrations.waitlist(event, after, csv::PAGE).await;
+                let page = page.map_err(|error| reads.failed(&error))?;
+                Ok((cells(&reads, &page.items).await?, page.next))
+            }
+        })
+        .await;
+    }
     let text = event.to_string();
     let filters = FilterHash::of([("event", text.as_str())]);
     let list = List::new(&reads.cursors, "waitlist", filters, page);
@@ -213,4 +253,34 @@ async fn participant(reads: &Reads, row: &RegistrationRow) -> Result<Participant
         checked_in_at: registration.checked_in_at.map(WireTime),
         reason: reads.open_reason(row.event, registration.user, row.reason.as_ref()).await?,
     })
+}
+
+/// Whether CSV is asked for, which has no pages.
+fn is_csv(format: Option<String>, has_page: bool) -> Result<bool, Problem> {
+    match given(format).as_deref() {
+        None | Some("json") => Ok(false),
+        Some("csv") if has_page => {
+            Err(Problem::invalid("format", "csv is the whole list: leave limit and cursor away"))
+        }
+        Some("csv") => Ok(true),
+        Some(_) => Err(Problem::invalid("format", "write json or csv")),
+    }
+}
+
+/// People as rows of [`COLUMNS`].
+async fn cells(reads: &Reads, rows: &[RegistrationRow]) -> Result<Vec<Vec<String>>, Problem> {
+    let mut cells = Vec::with_capacity(rows.len());
+    for row in rows {
+        let one = participant(reads, row).await?;
+        cells.push(vec![
+            one.user_id.to_string(),
+            one.status.to_owned(),
+            one.position.map(|position| position.to_string()).unwrap_or_default(),
+            one.joined_at.to_string(),
+            one.updated_at.to_string(),
+            one.checked_in_at.map(|at| at.to_string()).unwrap_or_default(),
+            one.reason.unwrap_or_default(),
+        ]);
+    }
+    Ok(cells)
 }

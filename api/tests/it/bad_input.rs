@@ -68,7 +68,7 @@ async fn every_malformed_request_gets_a_named_error() {
         (&format!("/api/events/{event}/view?as=staff"), "as"),
         ("/api/events/none/participants", "id"),
         (&format!("/api/events/{event}/participants?status=alive"), "status"),
-        (&format!("/api/events/{event}/participants?format=csv"), "format"),
+        (&format!("/api/events/{event}/participants?format=xml"), "format"),
         (&format!("/api/events/{event}/participants?limit=1000"), "limit"),
         (&format!("/api/events/{event}/participants?cursor=zzzz"), "cursor"),
         ("/api/events/none/waitlist", "id"),

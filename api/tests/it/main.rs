@@ -7,10 +7,12 @@
 )]
 
 mod bad_input;
+mod calendar;
 mod commands;
 mod events;
 mod identity;
 mod lines;
+mod live;
 mod people;
 mod standing;
 mod support;

@@ -1,5 +1,6 @@
 //! The calls about oneself. Answers carry what they say in `data`.
 
+mod calendar;
 mod directory;
 mod own_data;
 mod passwords;
@@ -45,6 +46,8 @@ pub fn router(identity: Identity) -> Router {
         .route("/api/auth/admin/users/{id}/sessions/revoke", post(staff::revoke))
         .route("/api/auth/admin/users", get(directory::accounts))
         .route("/api/admin/audit-trail", get(directory::audit_trail))
+        .route("/api/me/calendar", get(calendar::link))
+        .route("/api/me/calendar.ics", get(calendar::events))
         .route(
             "/api/me/notifications",
             get(own_data::notifications).patch(own_data::switch_notifications),

@@ -247,3 +247,36 @@ async fn mails_are_switched_off_one_by_one() {
     assert_eq!(said.code(), "validation_failed");
     assert!(said.body["error"]["meta"]["fields"]["mail.weather"].is_string(), "{}", said.body);
 }
+
+#[tokio::test]
+async fn a_calendar_reads_what_one_goes_to_until_all_sessions_are_revoked() {
+    let world = World::new();
+    let (ada, out) = world.person("ada@b.co", Role::User).await;
+    let event = world.events.publish(OWNER, "Night of lights", 5).await;
+    let left = world.events.publish(OWNER, "Morning run", 5).await;
+    for event in [event, left] {
+        world.events.ask(ada, event, CommandKind::Join).await.unwrap();
+    }
+    world.events.ask(ada, left, CommandKind::Leave).await.unwrap();
+    let link = world.get("/api/me/calendar", &out.token()).await.body;
+    let path = link["url"].as_str().unwrap().split_once("/api/").unwrap().1.to_owned();
+    let read = |path: String| {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let router = world.router.clone();
+        async move {
+            let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
+            let bytes = body.collect().await.unwrap().to_bytes();
+            (parts.status, String::from_utf8(bytes.to_vec()).unwrap())
+        }
+    };
+    let (status, text) = read(format!("/api/{path}")).await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    assert!(text.contains("Night of lights") && !text.contains("Morning run"), "{text}");
+    for wrong in ["", "x", &path[path.len() - 20..]] {
+        let (status, _) = read(format!("/api/me/calendar.ics?token={wrong}")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{wrong}");
+    }
+    world.pass(1);
+    world.ask_as(&out.token(), "/api/auth/sessions/revoke", None).await;
+    assert_eq!(read(format!("/api/{path}")).await.0, StatusCode::BAD_REQUEST);
+}

@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::response::Parts;
 use axum::http::{HeaderMap, Request, StatusCode};
+use axum::response::Response;
+use bytes::Bytes;
 use cityevents_api::lines::Lines;
 use cityevents_api::{ApiMetrics, ProjectionProgress, Reads, ReadsParts, router};
 use cityevents_domain::actor::{Actor, Role};
@@ -15,10 +19,10 @@ use cityevents_domain::event::EventFields;
 use cityevents_domain::ids::{CommandId, EventId, UserId};
 use cityevents_domain::refusal::Refusal;
 use cityevents_domain::time::Timestamp;
-use cityevents_kit::Config;
 use cityevents_kit::config::Sources;
 use cityevents_kit::keys::{Authentication, Caller};
 use cityevents_kit::seal::{CheckInCodes, CursorSealer, InstanceSecret, Receipts};
+use cityevents_kit::{Config, Shutdown};
 use cityevents_runtime::log::clock::Clock;
 use cityevents_views::{Mutation, OutcomeVerdict, ProgressRow, Views, WriteTimestamp};
 use http_body_util::BodyExt;
@@ -60,6 +64,8 @@ pub struct World {
     pub receipts: Receipts,
     /// Those of whoever lets people in.
     pub codes: CheckInCodes,
+    /// Of the process.
+    pub draining: Shutdown,
     /// Whether the projection tells of its progress, or only stores it.
     pub tells_progress: bool,
     router: Router,
@@ -84,6 +90,7 @@ impl World {
         let cursors = CursorSealer::new(InstanceSecret::open(&config).unwrap());
         let receipts = Receipts::new(cursors.clone());
         let codes = CheckInCodes::new(cursors.clone());
+        let draining = Shutdown::new();
         let parts = ReadsParts {
             views: views.clone(),
             lines: Arc::clone(&lines),
@@ -93,6 +100,7 @@ impl World {
             clock: facts.clock(),
             consistency_wait,
             is_pending: Arc::new(move |id, user| known.lock().contains(&(*id, *user))),
+            draining: draining.clone(),
             metrics: ApiMetrics::default(),
         };
         let router = router(Reads::new(parts));
@@ -105,6 +113,7 @@ impl World {
             pending,
             receipts,
             codes,
+            draining,
             tells_progress,
             router,
             _folder: folder,
@@ -190,6 +199,26 @@ impl World {
     }
 
     pub async fn get_with(&self, who: Who, uri: &str, headers: &[(&str, &str)]) -> Answered {
+        let (parts, bytes) = self.whole(who, uri, headers).await;
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Answered { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Type and text of an answer that is no JSON.
+    pub async fn text(&self, who: Who, uri: &str) -> (String, String) {
+        let (parts, bytes) = self.whole(who, uri, &[]).await;
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        assert_eq!(parts.status, StatusCode::OK, "{uri}: {text}");
+        (parts.headers[CONTENT_TYPE].to_str().unwrap().to_owned(), text)
+    }
+
+    async fn whole(&self, who: Who, uri: &str, headers: &[(&str, &str)]) -> (Parts, Bytes) {
+        let (parts, body) = self.open(who, uri, headers).await.into_parts();
+        (parts, body.collect().await.unwrap().to_bytes())
+    }
+
+    /// An answer whose body is not read yet.
+    pub async fn open(&self, who: Who, uri: &str, headers: &[(&str, &str)]) -> Response {
         let mut request = Request::get(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -203,11 +232,7 @@ impl World {
             Who::Person(number) => caller(number, Role::User),
             Who::Staff => caller(STAFF, Role::Moderator),
         });
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
-        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Answered { status: parts.status, headers: parts.headers, body }
+        self.router.clone().oneshot(request).await.unwrap()
     }
 
     /// The body of an answer that must be a success.

@@ -187,6 +187,7 @@ fn reads(
         clock: source.clock.clone(),
         consistency_wait: parts.config.views.consistency_wait,
         is_pending: Arc::new(is_pending),
+        draining: parts.lifecycle.draining(),
         metrics: parts.metrics.register(ApiMetrics::new),
     }))
 }

@@ -1,0 +1,94 @@
+//! What one goes to, for a calendar that reads it again and again.
+//!
+//! Calendar programs cannot sign in, so the link carries a token that opens nothing else. It is good
+//! until all sessions of the person are revoked, or the account is locked or erased.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use cityevents_domain::ids::UserId;
+use cityevents_domain::registration::RegistrationStatus;
+use cityevents_kit::http::Query;
+use cityevents_kit::keys::Caller;
+use cityevents_kit::seal::FilterHash;
+use cityevents_kit::{ErrorCode, Problem};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::calendar::{Attendance, answer, calendar};
+use crate::identity::store::IdentityError;
+use crate::identity::{Account, Identity};
+
+const PURPOSE: &str = "calendar";
+/// Registrations that are read at once, and most of all.
+const PAGE: usize = 200;
+const EVENTS_MAX: usize = 1_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::identity) struct Parameters {
+    token: String,
+}
+
+/// `GET /api/me/calendar`: the link to subscribe to.
+pub(super) async fn link(
+    State(identity): State<Identity>,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    let account = identity.account_of_caller(&caller).await?;
+    let token = identity.calendar_token(&account).map_err(IdentityError::into_problem)?;
+    let url = format!("{}/api/me/calendar.ics?token={token}", identity.shared.site);
+    Ok(Json(json!({ "url": url })).into_response())
+}
+
+/// `GET /api/me/calendar.ics?token=…`: by the link.
+pub(super) async fn events(
+    State(identity): State<Identity>,
+    Query(Parameters { token }): Query<Parameters>,
+) -> Result<Response, Problem> {
+    let account = identity.account_of_calendar(&token).await?;
+    let account = account.ok_or_else(|| Problem::new(ErrorCode::TokenInvalid))?;
+    let mut events = Vec::new();
+    let views = &identity.shared.views;
+    let failed = |error| IdentityError::Tables(error).into_problem();
+    let mut after = None;
+    while events.len() < EVENTS_MAX {
+        let page = views.registrations.own_joins(account.id, after, PAGE).await.map_err(failed)?;
+        for row in page.items {
+            let attendance = match row.registration.status {
+                // Expired: the event was called off, which calendars show.
+                RegistrationStatus::Active | RegistrationStatus::Expired => Attendance::Certain,
+                RegistrationStatus::Waitlisted => Attendance::Waiting,
+                RegistrationStatus::Canceled | RegistrationStatus::Rejected => continue,
+            };
+            let event = views.events.event(row.event).await.map_err(failed)?;
+            events.extend(event.map(|row| (row.event, attendance)));
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    Ok(answer(&calendar("CityEvents", &events)))
+}
+
+impl Identity {
+    fn calendar_token(&self, account: &Account) -> Result<String, IdentityError> {
+        let now = self.shared.store.now().as_millis().to_be_bytes();
+        let sealed = [account.id.as_bytes().as_slice(), &now].concat();
+        Ok(self.shared.cursors.seal(PURPOSE, &FilterHash::of([]), &sealed)?)
+    }
+
+    async fn account_of_calendar(&self, token: &str) -> Result<Option<Account>, Problem> {
+        let opened = self.shared.cursors.open(PURPOSE, &FilterHash::of([]), token);
+        let Ok(bytes) = opened else { return Ok(None) };
+        let Some((id, at)) = bytes.split_first_chunk::<16>() else { return Ok(None) };
+        let Ok(at) = <[u8; 8]>::try_from(at) else { return Ok(None) };
+        let given_at_ms = i64::from_be_bytes(at);
+        let account = self.account(&UserId::from_bytes(*id)).await;
+        let account = account.map_err(IdentityError::into_problem)?;
+        Ok(account.filter(|account| {
+            !account.locked && account.revoked_before_ms.is_none_or(|before| given_at_ms >= before)
+        }))
+    }
+}
