@@ -278,6 +278,12 @@ pub(super) fn unreadable(topic: &Topic, partition: u32, error: &fjall::Error) ->
 pub(super) fn cannot(what: &str, error: &fjall::Error) -> LogError {
     let kind = match error {
         fjall::Error::Locked => LogErrorKind::InUse,
+        // Lengths that lead past the end of a file: no disk says that.
+        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error))
+            if error.kind() == std::io::ErrorKind::UnexpectedEof =>
+        {
+            LogErrorKind::Corrupt
+        }
         fjall::Error::Io(_) | fjall::Error::Storage(fjall::LsmError::Io(_)) => {
             LogErrorKind::Unavailable
         }
