@@ -11,6 +11,7 @@ use cityevents_kit::event_body::is_ended;
 use cityevents_kit::keys::Caller;
 use cityevents_views::RegistrationRow;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::access::manages;
 
@@ -28,7 +29,7 @@ pub(crate) struct Situation<'a> {
 }
 
 /// What the caller could do now.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Actions {
     can_join: bool,
     can_cancel: bool,

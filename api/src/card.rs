@@ -4,16 +4,20 @@ use cityevents_domain::event::{Counters, Event};
 use cityevents_domain::ids::{EventId, ImageId, UserId};
 use cityevents_domain::time::Timestamp;
 use cityevents_kit::event_body::{EventBody, WireTime};
+use cityevents_kit::openapi::IdText;
 use cityevents_views::RegistrationRow;
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 /// An event without its description. In the list of the own registrations, `status` is the one of
 /// the registration, and `event_status` that of the event.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Card<'a> {
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = IdText)]
     id: EventId,
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = IdText)]
     owner_id: UserId,
     organizer_name: Option<&'a str>,
     title: &'a str,
@@ -45,6 +49,7 @@ pub(crate) struct Card<'a> {
     ended: bool,
     joinable: bool,
     #[serde(serialize_with = "as_texts")]
+    #[schema(value_type = Vec<IdText>)]
     cover_image_ids: &'a [ImageId],
     version: u32,
 }

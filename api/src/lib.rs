@@ -13,6 +13,8 @@
 //! Is absent because: relevance as an order, and full-text search over millions of events, need an
 //! index that the tables are not; `sort=relevance` is refused with a named error.
 
+#![expect(unused_qualifications, reason = "what utoipa::path writes around types")]
+
 mod access;
 mod actions;
 mod answer;

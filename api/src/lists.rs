@@ -12,9 +12,10 @@ use cityevents_views::{
     EventPosition, OwnEventPosition, OwnJoinPosition, Page, ParticipantPosition,
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A page over HTTP.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ListBody<T> {
     items: Vec<T>,
     next_cursor: Option<String>,

@@ -187,7 +187,7 @@ impl Bench {
             .header("x-api-key", &self.api_key)
             .body(Body::from_stream(futures::stream::iter(frames)))?;
         let began = Instant::now();
-        let response = router(self.state.clone()).oneshot(request).await?;
+        let response = axum::Router::from(router(self.state.clone())).oneshot(request).await?;
         anyhow::ensure!(response.status() == 200, "answered {}", response.status());
         let mut answers = response.into_body().into_data_stream();
         let mut accepted = 0;

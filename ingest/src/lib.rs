@@ -8,6 +8,8 @@
 //! instance can be killed at any moment: what it had acknowledged is in the log, and whoever waited
 //! asks again with the same key and gets the same decision.
 
+#![expect(unused_qualifications, reason = "what utoipa::path writes around types")]
+
 pub mod admission;
 mod answer;
 mod body;

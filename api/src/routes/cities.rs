@@ -6,6 +6,7 @@ use cityevents_domain::event::CITY_CHARACTERS_MAX;
 use cityevents_kit::Problem;
 use cityevents_kit::http::Query;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::answer::Answer;
 use crate::freshness::Presented;
@@ -17,18 +18,30 @@ const CHARACTERS_MIN: usize = 2;
 const NAMES_MAX: usize = 10;
 
 /// The query.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Parameters {
+    /// The beginning of a name.
+    #[param(required = true, min_length = 2, max_length = 80)]
     q: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CityNames)]
 struct Body {
     data: Vec<String>,
 }
 
-/// `GET /api/meta/cities`
+/// Names of cities that begin like this.
+#[utoipa::path(
+    get,
+    path = "/api/meta/cities",
+    tag = "events",
+    operation_id = "find_cities",
+    params(Parameters),
+    responses((status = 200, description = "as asked for", body = Body)),
+)]
 pub(super) async fn cities(
     State(reads): State<Reads>,
     Query(parameters): Query<Parameters>,

@@ -6,37 +6,52 @@ use cityevents_domain::ids::{CommandId, UserId};
 use cityevents_kit::event_body::OutcomeBody;
 use cityevents_kit::http::{PathId, Query};
 use cityevents_kit::keys::Caller;
+use cityevents_kit::openapi::{ErrorBody, IdPath, IdText, NotThere};
 use cityevents_kit::seal::Receipts;
 use cityevents_kit::{ErrorCode, Problem};
 use cityevents_views::{OutcomeRow, OutcomeVerdict};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::answer::Answer;
 use crate::card::as_text;
 use crate::freshness::{AsOf, Presented};
 use crate::state::Reads;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CommandOutcome)]
 struct Body<'a> {
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = IdText)]
     id: CommandId,
     status: &'static str,
     /// The body that the call itself would have given.
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<OutcomeBody<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ErrorBody>)]
     error: Option<Value>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Parameters {
     /// As the answer that took the command in gave it.
     receipt: Option<String>,
 }
 
-/// `GET /api/commands/{id}`: the own ones only. Those of others do not exist.
+/// The own ones only. Those of others do not exist.
+#[utoipa::path(
+    get,
+    path = "/api/commands/{id}",
+    tag = "own",
+    operation_id = "get_command",
+    params(IdPath, Parameters),
+    responses((status = 200, description = "as asked for", body = Body), NotThere),
+    security(("bearer" = [])),
+)]
 pub(super) async fn one(
     State(reads): State<Reads>,
     PathId(id): PathId<CommandId>,

@@ -9,11 +9,13 @@ use cityevents_kit::Problem;
 use cityevents_kit::event_body::EventBody;
 use cityevents_kit::http::{Page, PathId, Query};
 use cityevents_kit::keys::OptionalCaller;
+use cityevents_kit::openapi::{EventPath, NotThere, PageParameters};
 use cityevents_kit::problem::InvalidFields;
 use cityevents_kit::seal::FilterHash;
 use cityevents_views::{EventFilter, EventPosition, EventsQuery};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use utoipa::IntoParams;
 
 use super::{NoParameters, given};
 use crate::answer::Answer;
@@ -26,7 +28,8 @@ use crate::state::Reads;
 const SEARCH_CHARACTERS_MAX: usize = 200;
 
 /// The query of the public list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListParameters {
     city: Option<String>,
@@ -36,8 +39,10 @@ pub(super) struct ListParameters {
     to: Option<String>,
     sort: Option<String>,
     exclude_expired: Option<String>,
+    #[param(ignore)]
     #[serde(rename = "limit")]
     _limit: Option<IgnoredAny>,
+    #[param(ignore)]
     #[serde(rename = "cursor")]
     _cursor: Option<IgnoredAny>,
 }
@@ -52,7 +57,15 @@ struct Filters {
     excludes_expired: bool,
 }
 
-/// `GET /api/events`
+/// Published events, by start.
+#[utoipa::path(
+    get,
+    path = "/api/events",
+    tag = "events",
+    operation_id = "list_events",
+    params(ListParameters, PageParameters),
+    responses((status = 200, description = "as asked for", body = ListBody<Card>)),
+)]
 pub(super) async fn list(
     State(reads): State<Reads>,
     Query(parameters): Query<ListParameters>,
@@ -63,7 +76,15 @@ pub(super) async fn list(
     respond(&reads, filters, page, presented).await
 }
 
-/// `GET /api/feed`: the list without what is over.
+/// The list without what is over.
+#[utoipa::path(
+    get,
+    path = "/api/feed",
+    tag = "events",
+    operation_id = "feed",
+    params(ListParameters, PageParameters),
+    responses((status = 200, description = "as asked for", body = ListBody<Card>)),
+)]
 pub(super) async fn feed(
     State(reads): State<Reads>,
     Query(parameters): Query<ListParameters>,
@@ -74,7 +95,16 @@ pub(super) async fn feed(
     respond(&reads, filters, page, presented).await
 }
 
-/// `GET /api/events/{id}`
+/// One event.
+#[utoipa::path(
+    get,
+    path = "/api/events/{id}",
+    tag = "events",
+    operation_id = "get_event",
+    params(EventPath),
+    responses((status = 200, description = "as asked for", body = EventBody), NotThere),
+    security((), ("bearer" = [])),
+)]
 pub(super) async fn one(
     State(reads): State<Reads>,
     PathId(id): PathId<EventId>,

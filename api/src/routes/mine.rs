@@ -7,10 +7,12 @@ use cityevents_domain::registration::RegistrationStatus;
 use cityevents_kit::Problem;
 use cityevents_kit::http::{Page, Query};
 use cityevents_kit::keys::Caller;
+use cityevents_kit::openapi::PageParameters;
 use cityevents_kit::seal::FilterHash;
 use cityevents_views::{OwnEventPosition, OwnEventsQuery, OwnJoinPosition};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use utoipa::IntoParams;
 
 use super::{PageOnly, given};
 use crate::answer::Answer;
@@ -20,17 +22,29 @@ use crate::lists::{List, ListBody};
 use crate::state::Reads;
 
 /// The query of the own events.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventsParameters {
     status: Option<String>,
+    #[param(ignore)]
     #[serde(rename = "limit")]
     _limit: Option<IgnoredAny>,
+    #[param(ignore)]
     #[serde(rename = "cursor")]
     _cursor: Option<IgnoredAny>,
 }
 
-/// `GET /api/me/joins`: all registrations, the last joined first, whatever became of the event.
+/// All registrations, the last joined first, whatever became of the event.
+#[utoipa::path(
+    get,
+    path = "/api/me/joins",
+    tag = "own",
+    operation_id = "own_joins",
+    params(PageParameters),
+    responses((status = 200, description = "as asked for", body = ListBody<Card>)),
+    security(("bearer" = [])),
+)]
 pub(super) async fn joins(
     State(reads): State<Reads>,
     Query(_): Query<PageOnly>,
@@ -68,7 +82,16 @@ pub(super) async fn joins(
     Ok(Answer::new(ListBody::new(items.collect(), next_cursor), as_of).into_response())
 }
 
-/// `GET /api/me/events`: own events in any state, the newest first.
+/// Own events in any state, the newest first.
+#[utoipa::path(
+    get,
+    path = "/api/me/events",
+    tag = "own",
+    operation_id = "own_events",
+    params(EventsParameters, PageParameters),
+    responses((status = 200, description = "as asked for", body = ListBody<Card>)),
+    security(("bearer" = [])),
+)]
 pub(super) async fn events(
     State(reads): State<Reads>,
     Query(parameters): Query<EventsParameters>,

@@ -9,32 +9,32 @@ mod mine;
 mod people;
 mod view;
 
-use axum::Router;
-use axum::routing::get;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::state::Reads;
 
 /// All reads. The parts that every listener has (who asks, limits, request ids, security headers)
 /// come from around it.
-pub fn router(reads: Reads) -> Router {
-    Router::new()
-        .route("/api/events", get(events::list))
-        .route("/api/feed", get(events::feed))
-        .route("/api/events/{id}", get(events::one))
-        .route("/api/events/{id}/view", get(view::view))
-        .route("/api/events/{id}/calendar.ics", get(calendar::event))
-        .route("/api/events/{id}/live", get(live::event))
-        .route("/api/events/{id}/participants", get(people::participants))
-        .route("/api/events/{id}/waitlist", get(people::waitlist))
-        .route("/api/events/{id}/bans", get(people::bans))
-        .route("/api/events/{id}/stats", get(people::stats))
-        .route("/api/me/joins", get(mine::joins))
-        .route("/api/me/live", get(live::own))
-        .route("/api/me/events", get(mine::events))
-        .route("/api/commands/{id}", get(commands::one))
-        .route("/api/meta/cities", get(cities::cities))
+pub fn router(reads: Reads) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(events::list))
+        .routes(routes!(events::feed))
+        .routes(routes!(events::one))
+        .routes(routes!(view::view))
+        .routes(routes!(calendar::event))
+        .routes(routes!(live::event))
+        .routes(routes!(people::participants))
+        .routes(routes!(people::waitlist))
+        .routes(routes!(people::bans))
+        .routes(routes!(people::stats))
+        .routes(routes!(mine::joins))
+        .routes(routes!(live::own))
+        .routes(routes!(mine::events))
+        .routes(routes!(commands::one))
+        .routes(routes!(cities::cities))
         .with_state(reads)
 }
 

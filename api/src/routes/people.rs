@@ -9,10 +9,12 @@ use cityevents_kit::Problem;
 use cityevents_kit::event_body::{WireTime, is_ended, wire_status};
 use cityevents_kit::http::{Page, PathId, Query};
 use cityevents_kit::keys::Caller;
+use cityevents_kit::openapi::{EventPath, IdText, NotThere, NotYours, PageParameters};
 use cityevents_kit::seal::FilterHash;
 use cityevents_views::{ParticipantPosition, ParticipantsQuery, RegistrationRow};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{NoParameters, PageOnly, given};
 use crate::answer::Answer;
@@ -23,21 +25,27 @@ use crate::lists::{List, ListBody};
 use crate::state::Reads;
 
 /// The query of the participants.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ParticipantsParameters {
     status: Option<String>,
     format: Option<String>,
+    #[param(ignore)]
     limit: Option<IgnoredAny>,
+    #[param(ignore)]
     cursor: Option<IgnoredAny>,
 }
 
 /// The query of the line.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WaitlistParameters {
     format: Option<String>,
+    #[param(ignore)]
     limit: Option<IgnoredAny>,
+    #[param(ignore)]
     cursor: Option<IgnoredAny>,
 }
 
@@ -45,9 +53,10 @@ pub(super) struct WaitlistParameters {
 const COLUMNS: [&str; 7] =
     ["user_id", "status", "position", "joined_at", "updated_at", "checked_in_at", "reason"];
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Participant {
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = IdText)]
     user_id: UserId,
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,11 +69,13 @@ struct Participant {
     reason: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Banned {
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = IdText)]
     user_id: UserId,
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = IdText)]
     banned_by: UserId,
     banned_at: WireTime,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,9 +85,10 @@ struct Banned {
     reason: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Stats {
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = IdText)]
     event_id: EventId,
     status: &'static str,
     ended: bool,
@@ -89,8 +101,17 @@ struct Stats {
     checked_in: u32,
 }
 
-/// `GET /api/events/{id}/participants`: those with a place, or in another state (`status`, `all`),
+/// Those with a place, or in another state (`status`, `all`),
 /// in the order of joining.
+#[utoipa::path(
+    get,
+    path = "/api/events/{id}/participants",
+    tag = "organising",
+    operation_id = "list_participants",
+    params(EventPath, ParticipantsParameters, PageParameters),
+    responses((status = 200, description = "as asked for", body = ListBody<Participant>), NotYours, NotThere),
+    security(("bearer" = [])),
+)]
 pub(super) async fn participants(
     State(reads): State<Reads>,
     PathId(event): PathId<EventId>,
@@ -141,7 +162,16 @@ pub(super) async fn participants(
     Ok(Answer::new(ListBody::new(items, next_cursor), as_of).into_response())
 }
 
-/// `GET /api/events/{id}/waitlist`: the line from its head, with exact positions.
+/// The line from its head, with exact positions.
+#[utoipa::path(
+    get,
+    path = "/api/events/{id}/waitlist",
+    tag = "organising",
+    operation_id = "list_waitlist",
+    params(EventPath, WaitlistParameters, PageParameters),
+    responses((status = 200, description = "as asked for", body = ListBody<Participant>), NotYours, NotThere),
+    security(("bearer" = [])),
+)]
 pub(super) async fn waitlist(
     State(reads): State<Reads>,
     PathId(event): PathId<EventId>,
@@ -180,7 +210,16 @@ pub(super) async fn waitlist(
     Ok(Answer::new(ListBody::new(items, next_cursor), as_of).into_response())
 }
 
-/// `GET /api/events/{id}/bans`: who is kept out, by id.
+/// Who is kept out, by id.
+#[utoipa::path(
+    get,
+    path = "/api/events/{id}/bans",
+    tag = "organising",
+    operation_id = "list_bans",
+    params(EventPath, PageParameters),
+    responses((status = 200, description = "as asked for", body = ListBody<Banned>), NotYours, NotThere),
+    security(("bearer" = [])),
+)]
 pub(super) async fn bans(
     State(reads): State<Reads>,
     PathId(event): PathId<EventId>,
@@ -213,7 +252,16 @@ pub(super) async fn bans(
     Ok(Answer::new(ListBody::new(items, next_cursor), as_of).into_response())
 }
 
-/// `GET /api/events/{id}/stats`
+/// What the registrations add up to.
+#[utoipa::path(
+    get,
+    path = "/api/events/{id}/stats",
+    tag = "organising",
+    operation_id = "event_stats",
+    params(EventPath),
+    responses((status = 200, description = "as asked for", body = Stats), NotYours, NotThere),
+    security(("bearer" = [])),
+)]
 pub(super) async fn stats(
     State(reads): State<Reads>,
     PathId(id): PathId<EventId>,

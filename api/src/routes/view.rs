@@ -9,9 +9,11 @@ use cityevents_kit::Problem;
 use cityevents_kit::event_body::{EventBody, WireTime, is_ended};
 use cityevents_kit::http::{PathId, Query};
 use cityevents_kit::keys::{Caller, OptionalCaller};
+use cityevents_kit::openapi::{EventPath, NotThere};
 use cityevents_kit::seal::CheckInCodes;
 use cityevents_views::RegistrationRow;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::NoParameters;
 use crate::actions::{Actions, Situation};
@@ -19,7 +21,8 @@ use crate::answer::Answer;
 use crate::freshness::Presented;
 use crate::state::Reads;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EventView)]
 struct Body<'a> {
     event: EventBody<'a>,
     participation: Option<Participation>,
@@ -29,7 +32,7 @@ struct Body<'a> {
     degraded: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Participation {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,7 +49,16 @@ struct Participation {
     reason: Option<String>,
 }
 
-/// `GET /api/events/{id}/view`
+/// The page of an event: the event, the own registration, and what one could do.
+#[utoipa::path(
+    get,
+    path = "/api/events/{id}/view",
+    tag = "events",
+    operation_id = "view_event",
+    params(EventPath),
+    responses((status = 200, description = "as asked for", body = Body), NotThere),
+    security((), ("bearer" = [])),
+)]
 pub(super) async fn view(
     State(reads): State<Reads>,
     PathId(id): PathId<EventId>,

@@ -8,9 +8,11 @@ mod line;
 mod split;
 mod write;
 
+use cityevents_kit::openapi::NotYours;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::time::Duration;
+use utoipa::IntoParams;
 
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{Request, State};
@@ -39,11 +41,23 @@ const CHUNK_LINES: usize = 2_048;
 const CHUNKS_MAX: usize = 8;
 
 /// Whether to wait for decisions.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct UploadQuery {
     wait: Option<bool>,
 }
 
+/// Commands of many people, in one stream.
+#[utoipa::path(
+    post,
+    path = "/api/ingest",
+    tag = "ingestion",
+    operation_id = "upload_commands",
+    params(UploadQuery),
+    request_body(content = String, content_type = "application/x-ndjson"),
+    responses((status = 200, description = "a line for each line, in order", body = String, content_type = "application/x-ndjson"), NotYours),
+    security(("api_key" = [])),
+)]
 pub(crate) async fn upload(
     State(state): State<IngestState>,
     Query(query): Query<UploadQuery>,

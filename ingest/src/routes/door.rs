@@ -1,21 +1,46 @@
 //! At the door: letting people in, and writing to them.
 
+use super::shapes::{CheckIn, NewMessage};
 use axum::http::Method;
 use axum::response::Response;
 use cityevents_domain::command::{Audience, CommandKind};
 use cityevents_domain::event::{SUBJECT_CHARACTERS_MAX, TEXT_CHARACTERS_MAX};
 use cityevents_domain::ids::UserId;
+use cityevents_kit::event_body::{DoneBody, OutcomeBody};
+use cityevents_kit::openapi::{EventPath, Pending, Refusals, WriteParameters};
 use cityevents_kit::problem::Problem;
 
 use super::on_event::OnEvent;
 use crate::body::{Fields, Required};
 use crate::fields::Asked;
 
+/// Lets somebody through the door, once.
+#[utoipa::path(
+    post,
+    path = "/api/events/{id}/check-in",
+    tag = "organising",
+    operation_id = "check_in",
+    params(EventPath, WriteParameters),
+    request_body = CheckIn,
+    responses((status = 200, description = "as asked for", body = OutcomeBody), Pending, Refusals),
+    security(("bearer" = [])),
+)]
 pub(super) async fn check_in(on: OnEvent, Required(body): Required) -> Response {
     let asked = check_in_of(body, |code| on.state.codes().read(&on.event, code));
     on.decide(&Method::POST, "/check-in", asked).await
 }
 
+/// Writes to those who come, or wait.
+#[utoipa::path(
+    post,
+    path = "/api/events/{id}/messages",
+    tag = "organising",
+    operation_id = "send_message",
+    params(EventPath, WriteParameters),
+    request_body = NewMessage,
+    responses((status = 200, description = "as asked for", body = DoneBody), Pending, Refusals),
+    security(("bearer" = [])),
+)]
 pub(super) async fn message(on: OnEvent, Required(body): Required) -> Response {
     on.decide(&Method::POST, "/messages", message_of(body)).await
 }

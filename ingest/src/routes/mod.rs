@@ -5,14 +5,15 @@ mod events;
 mod joining;
 mod on_event;
 mod people;
+mod shapes;
 
 use std::sync::Arc;
 use std::time::Duration;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use axum::Router;
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, patch, post};
 use cityevents_domain::actor::Actor;
 use cityevents_domain::command::Command;
 use cityevents_domain::ids::{CommandId, EventId, UserId};
@@ -123,23 +124,23 @@ impl IngestState {
 
 /// The routes, without what every request goes through: merge them with those that read, and put
 /// [`cityevents_kit::http::Edge`] around both, with [`route_policy`] in its policy.
-pub fn router(state: IngestState) -> Router {
-    Router::new()
-        .route("/api/events", post(events::create))
-        .route("/api/events/{id}", patch(events::update))
-        .route("/api/events/{id}/publish", post(events::publish))
-        .route("/api/events/{id}/unpublish", post(events::unpublish))
-        .route("/api/events/{id}/cancel-event", post(events::cancel))
-        .route("/api/admin/events/{id}/cancel", post(events::cancel_by_staff))
-        .route("/api/admin/events/{id}/unpublish", post(events::unpublish_by_staff))
-        .route("/api/events/{id}/join", post(joining::join))
-        .route("/api/events/{id}/cancel", post(joining::leave))
-        .route("/api/events/{id}/participants/{user}", delete(people::kick))
-        .route("/api/events/{id}/bans", post(people::ban))
-        .route("/api/events/{id}/bans/{user}", delete(people::unban))
-        .route("/api/events/{id}/check-in", post(door::check_in))
-        .route("/api/events/{id}/messages", post(door::message))
-        .route("/api/ingest", post(bulk::upload))
+pub fn router(state: IngestState) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(events::create))
+        .routes(routes!(events::update))
+        .routes(routes!(events::publish))
+        .routes(routes!(events::unpublish))
+        .routes(routes!(events::cancel))
+        .routes(routes!(events::cancel_by_staff))
+        .routes(routes!(events::unpublish_by_staff))
+        .routes(routes!(joining::join))
+        .routes(routes!(joining::leave))
+        .routes(routes!(people::kick))
+        .routes(routes!(people::ban))
+        .routes(routes!(people::unban))
+        .routes(routes!(door::check_in))
+        .routes(routes!(door::message))
+        .routes(routes!(bulk::upload))
         .with_state(state)
 }
 

@@ -207,7 +207,7 @@ impl App {
             metrics: HttpMetrics::new(&registry),
         };
         let mut app = Self {
-            router: Edge::new(&config, parts).around(router(state)),
+            router: Edge::new(&config, parts).around(router(state).into()),
             signer: TokenSigner::new(ring, &config),
             api_key: api_key.expose().to_owned(),
             client,

@@ -15,6 +15,9 @@ use cityevents_domain::registration::RegistrationStatus;
 use cityevents_domain::time::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
+
+use crate::openapi::IdText;
 
 /// Milliseconds always: one width, and texts sort like the times.
 const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
@@ -80,13 +83,15 @@ pub fn reason_place(event: &EventId, user: &UserId) -> Vec<u8> {
 }
 
 /// An event as an object.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct EventBody<'a> {
     /// Its id.
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = IdText)]
     pub id: EventId,
     /// The organiser.
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = IdText)]
     pub owner_id: UserId,
     /// The organiser's name, resolved when read; `null` where it is not known, always so on writes.
     pub organizer_name: Option<&'a str>,
@@ -134,6 +139,7 @@ pub struct EventBody<'a> {
     pub joinable: bool,
     /// Pictures.
     #[serde(serialize_with = "as_texts")]
+    #[schema(value_type = Vec<IdText>)]
     pub cover_image_ids: &'a [ImageId],
     /// Rises with every change of the event itself.
     pub version: u32,
@@ -188,13 +194,15 @@ pub const fn wire_status(status: EventStatus) -> &'static str {
 }
 
 /// Where somebody stands with an event: the answer of join, leave and removal.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct RegistrationBody {
     /// Which event.
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = IdText)]
     pub event_id: EventId,
     /// Who.
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = IdText)]
     pub user_id: UserId,
     /// Where.
     pub status: &'static str,
@@ -225,10 +233,11 @@ impl RegistrationBody {
 }
 
 /// What is left to say of a command that is done: ban, lifting a ban.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct DoneBody {
     /// Which event.
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = IdText)]
     pub event_id: EventId,
     /// When.
     pub updated_at: WireTime,
@@ -236,7 +245,7 @@ pub struct DoneBody {
 
 /// The body of a command that was carried out, whichever it was: what the call itself answers, and
 /// what is told later about a command by its id.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum OutcomeBody<'a> {
     /// Create, change, publish, unpublish, cancel.

@@ -12,6 +12,7 @@ pub mod files;
 pub mod http;
 pub mod keys;
 pub mod lifecycle;
+pub mod openapi;
 pub mod ops_listener;
 pub mod problem;
 pub mod seal;

@@ -10,10 +10,11 @@ use cityevents_domain::ids::UserId;
 use cityevents_domain::registration::RegistrationStatus;
 use cityevents_kit::http::Query;
 use cityevents_kit::keys::Caller;
+use cityevents_kit::openapi::NotYours;
 use cityevents_kit::seal::FilterHash;
 use cityevents_kit::{ErrorCode, Problem};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::calendar::{Attendance, answer, calendar};
 use crate::identity::store::IdentityError;
@@ -24,13 +25,30 @@ const PURPOSE: &str = "calendar";
 const PAGE: usize = 200;
 const EVENTS_MAX: usize = 1_000;
 
-#[derive(Deserialize)]
+/// Where to subscribe.
+#[derive(Serialize, ToSchema)]
+struct LinkBody {
+    url: String,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(in crate::identity) struct Parameters {
     token: String,
 }
 
-/// `GET /api/me/calendar`: the link to subscribe to.
+/// The link that calendars subscribe to.
+///
+/// The link to subscribe to.
+#[utoipa::path(
+    get,
+    path = "/api/me/calendar",
+    tag = "own",
+    operation_id = "calendar_link",
+    responses((status = 200, description = "as asked for", body = LinkBody), NotYours),
+    security(("bearer" = [])),
+)]
 pub(super) async fn link(
     State(identity): State<Identity>,
     caller: Caller,
@@ -38,10 +56,20 @@ pub(super) async fn link(
     let account = identity.account_of_caller(&caller).await?;
     let token = identity.calendar_token(&account).map_err(IdentityError::into_problem)?;
     let url = format!("{}/api/me/calendar.ics?token={token}", identity.shared.site);
-    Ok(Json(json!({ "url": url })).into_response())
+    Ok(Json(LinkBody { url }).into_response())
 }
 
-/// `GET /api/me/calendar.ics?token=…`: by the link.
+/// What one goes to, by the link.
+///
+/// By the link.
+#[utoipa::path(
+    get,
+    path = "/api/me/calendar.ics",
+    tag = "own",
+    operation_id = "own_calendar",
+    params(Parameters),
+    responses((status = 200, description = "as asked for", body = String, content_type = "text/calendar")),
+)]
 pub(super) async fn events(
     State(identity): State<Identity>,
     Query(Parameters { token }): Query<Parameters>,

@@ -8,12 +8,14 @@ use cityevents_domain::ids::UserId;
 use cityevents_kit::Problem;
 use cityevents_kit::http::{Page, Query};
 use cityevents_kit::keys::Caller;
+use cityevents_kit::openapi::{NotYours, PageParameters};
 use cityevents_kit::problem::InvalidFields;
 use cityevents_kit::seal::FilterHash;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-use super::wire::{data, time};
+use super::wire::{Data, data, time};
 use crate::identity::directory::AccountPosition;
 use crate::identity::store::IdentityError;
 use crate::identity::{Account, Identity, audit, directory};
@@ -22,31 +24,37 @@ use crate::lists::{List, ListBody};
 /// Longest text that is looked for, in characters.
 const TEXT_CHARACTERS_MAX: usize = 100;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AccountsParameters {
     role: Option<String>,
     status: Option<String>,
     q: Option<String>,
+    #[param(ignore)]
     #[serde(rename = "limit")]
     _limit: Option<IgnoredAny>,
+    #[param(ignore)]
     #[serde(rename = "cursor")]
     _cursor: Option<IgnoredAny>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AuditParameters {
     actor: Option<String>,
     target: Option<String>,
+    #[param(ignore)]
     #[serde(rename = "limit")]
     _limit: Option<IgnoredAny>,
+    #[param(ignore)]
     #[serde(rename = "cursor")]
     _cursor: Option<IgnoredAny>,
 }
 
 /// Somebody, as staff sees them.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Listed {
     id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,7 +68,7 @@ struct Listed {
     created_at: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Audited {
     id: String,
     at: String,
@@ -72,8 +80,17 @@ struct Audited {
     role: Option<&'static str>,
 }
 
-/// `GET /api/auth/admin/users`: by role, and then by age. Addresses are for admins; moderators
+/// By role, and then by age. Addresses are for admins; moderators
 /// neither see them nor find anybody by them.
+#[utoipa::path(
+    get,
+    path = "/api/auth/admin/users",
+    tag = "staff",
+    operation_id = "list_accounts",
+    params(AccountsParameters, PageParameters),
+    responses((status = 200, description = "as asked for", body = Data<ListBody<Listed>>), NotYours),
+    security(("bearer" = [])),
+)]
 pub(super) async fn accounts(
     State(identity): State<Identity>,
     Query(parameters): Query<AccountsParameters>,
@@ -124,7 +141,18 @@ fn listed(account: Account, with_address: bool) -> Listed {
     }
 }
 
-/// `GET /api/admin/audit-trail`: what staff did to accounts, the latest first.
+/// What staff did to accounts, the latest first.
+///
+/// What staff did to accounts, the latest first.
+#[utoipa::path(
+    get,
+    path = "/api/admin/audit-trail",
+    tag = "staff",
+    operation_id = "audit_trail",
+    params(AuditParameters, PageParameters),
+    responses((status = 200, description = "as asked for", body = Data<ListBody<Audited>>), NotYours),
+    security(("bearer" = [])),
+)]
 pub(super) async fn audit_trail(
     State(identity): State<Identity>,
     Query(parameters): Query<AuditParameters>,

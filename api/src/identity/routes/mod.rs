@@ -10,48 +10,45 @@ mod sign_in;
 mod staff;
 mod wire;
 
-use axum::Router;
 use axum::http::Method;
-use axum::routing::{get, post};
 use cityevents_kit::http::{CallClass, RoutePolicy};
 use cityevents_kit::keys::Caller;
 use cityevents_kit::{ErrorCode, Problem};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::store::IdentityError;
 use super::{Account, Identity};
 
 /// The calls about accounts and sessions. The parts that every listener has come from around it.
-pub fn router(identity: Identity) -> Router {
-    Router::new()
-        .route("/api/auth/register", post(sign_in::register))
-        .route("/api/auth/login", post(sign_in::login))
-        .route("/api/auth/refresh", post(sign_in::refresh))
-        .route("/api/auth/logout", post(sign_in::logout))
-        .route("/api/auth/me", get(sessions::me).delete(own_data::erase))
-        .route("/api/auth/me/export", get(own_data::export))
-        .route("/api/auth/me/status", get(sessions::status))
-        .route("/api/auth/password/change", post(passwords::change))
-        .route("/api/auth/password/reset/request", post(proofs::request_reset))
-        .route("/api/auth/password/reset/validate", get(proofs::validate_reset))
-        .route("/api/auth/password/reset/confirm", post(proofs::confirm_reset))
-        .route("/api/auth/verify-email/request", post(proofs::request_verification))
-        .route("/api/auth/verify-email/confirm", post(proofs::confirm_verification))
-        .route("/api/auth/sessions", get(sessions::list))
-        .route("/api/auth/sessions/{id}", axum::routing::delete(sessions::end))
-        .route("/api/auth/sessions/revoke", post(sessions::end_all))
-        .route("/api/auth/mod/users/{id}/ban", post(staff::ban))
-        .route("/api/auth/mod/users/{id}/unban", post(staff::unban))
-        .route("/api/auth/admin/users/{id}/role", post(staff::set_role))
-        .route("/api/auth/admin/users/{id}/status", get(staff::status))
-        .route("/api/auth/admin/users/{id}/sessions/revoke", post(staff::revoke))
-        .route("/api/auth/admin/users", get(directory::accounts))
-        .route("/api/admin/audit-trail", get(directory::audit_trail))
-        .route("/api/me/calendar", get(calendar::link))
-        .route("/api/me/calendar.ics", get(calendar::events))
-        .route(
-            "/api/me/notifications",
-            get(own_data::notifications).patch(own_data::switch_notifications),
-        )
+pub fn router(identity: Identity) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(sign_in::register))
+        .routes(routes!(sign_in::login))
+        .routes(routes!(sign_in::refresh))
+        .routes(routes!(sign_in::logout))
+        .routes(routes!(sessions::me, own_data::erase))
+        .routes(routes!(sessions::status))
+        .routes(routes!(own_data::export))
+        .routes(routes!(passwords::change))
+        .routes(routes!(proofs::request_reset))
+        .routes(routes!(proofs::validate_reset))
+        .routes(routes!(proofs::confirm_reset))
+        .routes(routes!(proofs::request_verification))
+        .routes(routes!(proofs::confirm_verification))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::end))
+        .routes(routes!(sessions::end_all))
+        .routes(routes!(staff::ban))
+        .routes(routes!(staff::unban))
+        .routes(routes!(staff::set_role))
+        .routes(routes!(staff::status))
+        .routes(routes!(staff::revoke))
+        .routes(routes!(directory::accounts))
+        .routes(routes!(directory::audit_trail))
+        .routes(routes!(calendar::link))
+        .routes(routes!(calendar::events))
+        .routes(routes!(own_data::notifications, own_data::switch_notifications))
         .with_state(identity)
 }
 

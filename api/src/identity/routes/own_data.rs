@@ -1,5 +1,6 @@
 //! What is kept of oneself: to have it, to have it erased, and what one wants to be told.
 
+use cityevents_kit::openapi::{Clash, NotYours};
 use std::collections::BTreeMap;
 
 use axum::extract::State;
@@ -10,8 +11,9 @@ use cityevents_kit::http::{Json, NoBody};
 use cityevents_kit::keys::Caller;
 use cityevents_kit::problem::InvalidFields;
 use cityevents_kit::{ErrorCode, Problem};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::wire::{SessionBody, User, data};
 use crate::identity::Identity;
@@ -19,7 +21,17 @@ use crate::identity::erasure::ErasureError;
 use crate::identity::notifications::{MailKind, Notifications};
 use crate::identity::store::IdentityError;
 
-/// `GET /api/auth/me/export`: everything, as one file.
+/// Everything that is kept of one, as one file.
+///
+/// Everything, as one file.
+#[utoipa::path(
+    get,
+    path = "/api/auth/me/export",
+    tag = "own",
+    operation_id = "export_account",
+    responses((status = 200, description = "as asked for", body = Object), NotYours),
+    security(("bearer" = [])),
+)]
 pub(super) async fn export(
     State(identity): State<Identity>,
     caller: Caller,
@@ -45,7 +57,17 @@ pub(super) async fn export(
     Ok(response)
 }
 
-/// `DELETE /api/auth/me`: for ever.
+/// Erases the own account, for ever.
+///
+/// For ever.
+#[utoipa::path(
+    delete,
+    path = "/api/auth/me",
+    tag = "own",
+    operation_id = "erase_account",
+    responses((status = 204, description = "done"), NotYours, Clash),
+    security(("bearer" = [])),
+)]
 pub(super) async fn erase(
     State(identity): State<Identity>,
     caller: Caller,
@@ -59,13 +81,22 @@ pub(super) async fn erase(
     Ok((StatusCode::NO_CONTENT, [identity.shared.cookie.clear()]).into_response())
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "mail": { "event_changed": false } }))]
 #[serde(deny_unknown_fields)]
 pub(super) struct NotificationsBody {
     mail: BTreeMap<String, bool>,
 }
 
-/// `GET /api/me/notifications`
+/// Which mails one gets.
+#[utoipa::path(
+    get,
+    path = "/api/me/notifications",
+    tag = "own",
+    operation_id = "get_notifications",
+    responses((status = 200, description = "as asked for", body = NotificationsBody), NotYours),
+    security(("bearer" = [])),
+)]
 pub(super) async fn notifications(
     State(identity): State<Identity>,
     caller: Caller,
@@ -75,7 +106,18 @@ pub(super) async fn notifications(
     Ok(axum::Json(shown(&kept)).into_response())
 }
 
-/// `PATCH /api/me/notifications`: those that are sent change.
+/// Switches mails on or off: those that are sent change.
+///
+/// Those that are sent change.
+#[utoipa::path(
+    patch,
+    path = "/api/me/notifications",
+    tag = "own",
+    operation_id = "switch_notifications",
+    request_body = NotificationsBody,
+    responses((status = 200, description = "as asked for", body = NotificationsBody), NotYours),
+    security(("bearer" = [])),
+)]
 pub(super) async fn switch_notifications(
     State(identity): State<Identity>,
     caller: Caller,

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use cityevents_kit::http::Json;
 use cityevents_kit::keys::Caller;
+use cityevents_kit::openapi::NotYours;
 use cityevents_kit::{ErrorCode, Problem};
 
 use super::sign_in::hashing;
@@ -13,7 +14,16 @@ use crate::identity::passwords::Checked;
 use crate::identity::store::IdentityError;
 use crate::identity::{Identity, Password};
 
-/// `POST /api/auth/password/change`: all sessions end, since one of them may be somebody else's.
+/// All sessions end, since one of them may be somebody else's.
+#[utoipa::path(
+    post,
+    path = "/api/auth/password/change",
+    tag = "identity",
+    operation_id = "change_password",
+    request_body = PasswordChange,
+    responses((status = 204, description = "done"), NotYours),
+    security(("bearer" = [])),
+)]
 pub(super) async fn change(
     State(identity): State<Identity>,
     caller: Caller,

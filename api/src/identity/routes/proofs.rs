@@ -5,40 +5,56 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use cityevents_kit::http::{Json, NoBody, Query};
 use cityevents_kit::keys::Caller;
+use cityevents_kit::openapi::NotYours;
 use cityevents_kit::{ErrorCode, Problem};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::sign_in::hashing;
-use super::wire::data;
+use super::wire::{Data, data};
 use crate::identity::mail::Template;
 use crate::identity::one_time::Purpose;
 use crate::identity::store::IdentityError;
 use crate::identity::{Account, Address, Identity, Password};
 
+/// The link works.
+#[derive(Serialize, ToSchema)]
+struct ValidBody {
+    valid: bool,
+}
+
 /// Longest text that is looked at as a token.
 const TOKEN_BYTES_MAX: usize = 128;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AddressBody {
     email: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TokenBody {
     token: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewPasswordBody {
     token: String,
     new_password: String,
 }
 
-/// `POST /api/auth/verify-email/request`
+/// Sends the mail that proves the address, again.
+#[utoipa::path(
+    post,
+    path = "/api/auth/verify-email/request",
+    tag = "identity",
+    operation_id = "request_verification",
+    responses((status = 204, description = "done"), NotYours),
+    security(("bearer" = [])),
+)]
 pub(super) async fn request_verification(
     State(identity): State<Identity>,
     caller: Caller,
@@ -51,7 +67,15 @@ pub(super) async fn request_verification(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// `POST /api/auth/verify-email/confirm`
+/// Proves the address.
+#[utoipa::path(
+    post,
+    path = "/api/auth/verify-email/confirm",
+    tag = "identity",
+    operation_id = "confirm_verification",
+    request_body = TokenBody,
+    responses((status = 204, description = "done")),
+)]
 pub(super) async fn confirm_verification(
     State(identity): State<Identity>,
     Json(body): Json<TokenBody>,
@@ -62,7 +86,15 @@ pub(super) async fn confirm_verification(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// `POST /api/auth/password/reset/request`: answers alike whether there is an account or not.
+/// Answers alike whether there is an account or not.
+#[utoipa::path(
+    post,
+    path = "/api/auth/password/reset/request",
+    tag = "identity",
+    operation_id = "request_password_reset",
+    request_body = AddressBody,
+    responses((status = 204, description = "done")),
+)]
 pub(super) async fn request_reset(
     State(identity): State<Identity>,
     Json(body): Json<AddressBody>,
@@ -76,7 +108,15 @@ pub(super) async fn request_reset(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// `GET /api/auth/password/reset/validate?token=…`
+/// Whether a link still works.
+#[utoipa::path(
+    get,
+    path = "/api/auth/password/reset/validate",
+    tag = "identity",
+    operation_id = "validate_password_reset",
+    params(TokenBody),
+    responses((status = 200, description = "as asked for", body = Data<ValidBody>)),
+)]
 pub(super) async fn validate_reset(
     State(identity): State<Identity>,
     Query(query): Query<TokenBody>,
@@ -84,10 +124,18 @@ pub(super) async fn validate_reset(
     let text = bounded(&query.token)?;
     let found = identity.look_at_token(Purpose::ResetPassword, text).await;
     found.map_err(IdentityError::into_problem)?.ok_or_else(invalid)?;
-    Ok(data(StatusCode::OK, json!({ "valid": true })))
+    Ok(data(StatusCode::OK, ValidBody { valid: true }))
 }
 
-/// `POST /api/auth/password/reset/confirm`
+/// Sets another password, with the link of the mail.
+#[utoipa::path(
+    post,
+    path = "/api/auth/password/reset/confirm",
+    tag = "identity",
+    operation_id = "confirm_password_reset",
+    request_body = NewPasswordBody,
+    responses((status = 204, description = "done")),
+)]
 pub(super) async fn confirm_reset(
     State(identity): State<Identity>,
     Json(body): Json<NewPasswordBody>,

@@ -5,14 +5,22 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use cityevents_kit::http::{NoBody, PathId};
 use cityevents_kit::keys::Caller;
+use cityevents_kit::openapi::{IdPath, NotThere, NotYours};
 use cityevents_kit::{ErrorCode, Problem};
-use serde_json::json;
 
-use super::wire::{SessionBody, User, data};
+use super::wire::{AccountStatusBody, Data, SessionBody, User, data};
 use crate::identity::Identity;
 use crate::identity::store::IdentityError;
 
-/// `GET /api/auth/me`
+/// Who one is.
+#[utoipa::path(
+    get,
+    path = "/api/auth/me",
+    tag = "identity",
+    operation_id = "me",
+    responses((status = 200, description = "as asked for", body = Data<User>), NotYours),
+    security(("bearer" = [])),
+)]
 pub(super) async fn me(
     State(identity): State<Identity>,
     caller: Caller,
@@ -21,23 +29,33 @@ pub(super) async fn me(
     Ok(data(StatusCode::OK, User::of(&account)))
 }
 
-/// `GET /api/auth/me/status`
+/// How one stands; for who is locked out, too.
+#[utoipa::path(
+    get,
+    path = "/api/auth/me/status",
+    tag = "identity",
+    operation_id = "my_status",
+    responses((status = 200, description = "as asked for", body = Data<AccountStatusBody>), NotYours),
+    security(("bearer" = [])),
+)]
 pub(super) async fn status(
     State(identity): State<Identity>,
     caller: Caller,
 ) -> Result<Response, Problem> {
     let account = identity.account(&caller.user).await.map_err(IdentityError::into_problem)?;
     let account = account.ok_or_else(|| Problem::new(ErrorCode::Unauthenticated))?;
-    let status = json!({
-        "id": account.id.to_string(),
-        "role": account.role.as_str(),
-        "locked": account.locked,
-        "email_verified": account.email_verified,
-    });
-    Ok(data(StatusCode::OK, status))
+    Ok(data(StatusCode::OK, AccountStatusBody::of(&account)))
 }
 
-/// `GET /api/auth/sessions`
+/// Where one is signed in.
+#[utoipa::path(
+    get,
+    path = "/api/auth/sessions",
+    tag = "identity",
+    operation_id = "list_sessions",
+    responses((status = 200, description = "as asked for", body = Data<Vec<SessionBody>>), NotYours),
+    security(("bearer" = [])),
+)]
 pub(super) async fn list(
     State(identity): State<Identity>,
     caller: Caller,
@@ -48,7 +66,16 @@ pub(super) async fn list(
     Ok(data(StatusCode::OK, sessions.collect::<Vec<_>>()))
 }
 
-/// `DELETE /api/auth/sessions/{id}`
+/// Signs out somewhere else.
+#[utoipa::path(
+    delete,
+    path = "/api/auth/sessions/{id}",
+    tag = "identity",
+    operation_id = "end_session",
+    params(IdPath),
+    responses((status = 204, description = "done"), NotYours, NotThere),
+    security(("bearer" = [])),
+)]
 pub(super) async fn end(
     State(identity): State<Identity>,
     PathId(id): PathId<uuid::Uuid>,
@@ -62,7 +89,15 @@ pub(super) async fn end(
     }
 }
 
-/// `POST /api/auth/sessions/revoke`: everywhere, here too.
+/// Everywhere, here too.
+#[utoipa::path(
+    post,
+    path = "/api/auth/sessions/revoke",
+    tag = "identity",
+    operation_id = "end_all_sessions",
+    responses((status = 204, description = "done"), NotYours),
+    security(("bearer" = [])),
+)]
 pub(super) async fn end_all(
     State(identity): State<Identity>,
     caller: Caller,

@@ -6,10 +6,11 @@ use axum::response::{IntoResponse, Response};
 use cityevents_domain::actor::Role;
 use cityevents_kit::http::{Json, NoBody};
 use cityevents_kit::keys::Authentication;
+use cityevents_kit::openapi::{Clash, NotKnown, NotYours};
 use cityevents_kit::problem::InvalidFields;
 use cityevents_kit::{ErrorCode, Problem};
 
-use super::wire::{Credentials, Registration, SignedIn, Tokens, User, data};
+use super::wire::{Credentials, Data, Registration, SignedIn, Tokens, User, data};
 use crate::identity::device::Device;
 use crate::identity::mail::Template;
 use crate::identity::passwords::Checked;
@@ -20,7 +21,15 @@ use crate::identity::{Account, Address, HashingError, Identity, NewAccount, Pass
 /// Longest name of a person, in characters.
 const NAME_CHARACTERS_MAX: usize = 120;
 
-/// `POST /api/auth/register`
+/// Makes an account, and signs in.
+#[utoipa::path(
+    post,
+    path = "/api/auth/register",
+    tag = "identity",
+    operation_id = "register",
+    request_body = Registration,
+    responses((status = 201, description = "made, and signed in", body = Data<SignedIn>), Clash),
+)]
 pub(super) async fn register(
     State(identity): State<Identity>,
     headers: HeaderMap,
@@ -56,7 +65,15 @@ pub(super) async fn register(
     identity.signed_in(StatusCode::CREATED, &account, &headers).await
 }
 
-/// `POST /api/auth/login`
+/// Signs in.
+#[utoipa::path(
+    post,
+    path = "/api/auth/login",
+    tag = "identity",
+    operation_id = "login",
+    request_body = Credentials,
+    responses((status = 200, description = "as asked for", body = Data<SignedIn>), NotKnown, NotYours),
+)]
 pub(super) async fn login(
     State(identity): State<Identity>,
     headers: HeaderMap,
@@ -83,7 +100,14 @@ pub(super) async fn login(
     identity.signed_in(StatusCode::OK, account, &headers).await
 }
 
-/// `POST /api/auth/refresh`
+/// A new access token for the refresh cookie.
+#[utoipa::path(
+    post,
+    path = "/api/auth/refresh",
+    tag = "identity",
+    operation_id = "refresh",
+    responses((status = 200, description = "as asked for", body = Data<SignedIn>), NotKnown, NotYours),
+)]
 pub(super) async fn refresh(
     State(identity): State<Identity>,
     headers: HeaderMap,
@@ -113,7 +137,15 @@ pub(super) async fn refresh(
     identity.with_tokens(StatusCode::OK, &account, &session, &successor)
 }
 
-/// `POST /api/auth/logout`: the session of the token, of the cookie, or of both.
+/// The session of the token, of the cookie, or of both.
+#[utoipa::path(
+    post,
+    path = "/api/auth/logout",
+    tag = "identity",
+    operation_id = "logout",
+    responses((status = 204, description = "done"), NotYours),
+    security((), ("bearer" = [])),
+)]
 pub(super) async fn logout(
     State(identity): State<Identity>,
     authentication: Authentication,

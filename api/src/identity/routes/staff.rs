@@ -7,23 +7,34 @@ use cityevents_domain::actor::Role;
 use cityevents_domain::ids::UserId;
 use cityevents_kit::http::{Json, NoBody, PathId};
 use cityevents_kit::keys::Caller;
+use cityevents_kit::openapi::{Clash, IdPath, NotThere, NotYours};
 use cityevents_kit::{ErrorCode, Problem};
 use serde::Deserialize;
-use serde_json::json;
+use utoipa::ToSchema;
 
-use super::wire::data;
+use super::wire::{AccountStatusBody, Data, data};
 use crate::identity::audit::Deed;
 use crate::identity::roles::RoleError;
 use crate::identity::store::IdentityError;
 use crate::identity::{Account, Identity};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(example = json!({ "role": "moderator" }))]
 #[serde(deny_unknown_fields)]
 pub(super) struct RoleBody {
     role: String,
 }
 
-/// `POST /api/auth/mod/users/{id}/ban`
+/// Locks an account.
+#[utoipa::path(
+    post,
+    path = "/api/auth/mod/users/{id}/ban",
+    tag = "staff",
+    operation_id = "lock_account",
+    params(IdPath),
+    responses((status = 200, description = "as asked for", body = Data<AccountStatusBody>), NotYours, NotThere, Clash),
+    security(("bearer" = [])),
+)]
 pub(super) async fn ban(
     State(identity): State<Identity>,
     PathId(id): PathId<UserId>,
@@ -33,7 +44,16 @@ pub(super) async fn ban(
     identity.set_locked(&caller, id, true).await
 }
 
-/// `POST /api/auth/mod/users/{id}/unban`
+/// Unlocks an account.
+#[utoipa::path(
+    post,
+    path = "/api/auth/mod/users/{id}/unban",
+    tag = "staff",
+    operation_id = "unlock_account",
+    params(IdPath),
+    responses((status = 200, description = "as asked for", body = Data<AccountStatusBody>), NotYours, NotThere, Clash),
+    security(("bearer" = [])),
+)]
 pub(super) async fn unban(
     State(identity): State<Identity>,
     PathId(id): PathId<UserId>,
@@ -43,7 +63,17 @@ pub(super) async fn unban(
     identity.set_locked(&caller, id, false).await
 }
 
-/// `POST /api/auth/admin/users/{id}/role`
+/// Gives an account another role.
+#[utoipa::path(
+    post,
+    path = "/api/auth/admin/users/{id}/role",
+    tag = "staff",
+    operation_id = "set_role",
+    params(IdPath),
+    request_body = RoleBody,
+    responses((status = 200, description = "as asked for", body = Data<AccountStatusBody>), NotYours, NotThere, Clash),
+    security(("bearer" = [])),
+)]
 pub(super) async fn set_role(
     State(identity): State<Identity>,
     PathId(id): PathId<UserId>,
@@ -58,7 +88,16 @@ pub(super) async fn set_role(
     Ok(status_of(&changed))
 }
 
-/// `GET /api/auth/admin/users/{id}/status`
+/// How an account stands.
+#[utoipa::path(
+    get,
+    path = "/api/auth/admin/users/{id}/status",
+    tag = "staff",
+    operation_id = "account_status",
+    params(IdPath),
+    responses((status = 200, description = "as asked for", body = Data<AccountStatusBody>), NotYours, NotThere),
+    security(("bearer" = [])),
+)]
 pub(super) async fn status(
     State(identity): State<Identity>,
     PathId(id): PathId<UserId>,
@@ -68,7 +107,16 @@ pub(super) async fn status(
     Ok(status_of(&identity.known(&id).await?))
 }
 
-/// `POST /api/auth/admin/users/{id}/sessions/revoke`
+/// Signs somebody out everywhere.
+#[utoipa::path(
+    post,
+    path = "/api/auth/admin/users/{id}/sessions/revoke",
+    tag = "staff",
+    operation_id = "revoke_sessions",
+    params(IdPath),
+    responses((status = 204, description = "done"), NotYours, NotThere),
+    security(("bearer" = [])),
+)]
 pub(super) async fn revoke(
     State(identity): State<Identity>,
     PathId(id): PathId<UserId>,
@@ -82,13 +130,7 @@ pub(super) async fn revoke(
 }
 
 fn status_of(account: &Account) -> Response {
-    let status = json!({
-        "id": account.id.to_string(),
-        "role": account.role.as_str(),
-        "locked": account.locked,
-        "email_verified": account.email_verified,
-    });
-    data(StatusCode::OK, status)
+    data(StatusCode::OK, AccountStatusBody::of(account))
 }
 
 impl Identity {

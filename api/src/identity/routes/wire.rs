@@ -5,16 +5,19 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::identity::Account;
 use crate::identity::session::Session;
 
+/// An answer in `data`.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Data<T> {
+    data: T,
+}
+
 /// An answer in `data`, which nobody keeps.
 pub(super) fn data(status: StatusCode, data: impl Serialize) -> Response {
-    #[derive(Serialize)]
-    struct Data<T> {
-        data: T,
-    }
     let mut response = (status, Json(Data { data })).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
@@ -26,22 +29,25 @@ pub(super) fn time(at_ms: i64) -> String {
     time.unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Registration {
+    #[schema(format = Email, example = "ada@example.org")]
     pub(super) email: String,
+    #[schema(min_length = 12, max_length = 1024, format = Password)]
     pub(super) password: String,
+    #[schema(max_length = 120)]
     pub(super) name: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Credentials {
     pub(super) email: String,
     pub(super) password: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PasswordChange {
     pub(super) old_password: String,
@@ -49,7 +55,7 @@ pub(super) struct PasswordChange {
 }
 
 /// Somebody, as they see themselves.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct User<'a> {
     id: String,
     email: &'a str,
@@ -78,20 +84,20 @@ impl<'a> User<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Tokens {
     pub(super) access_token: String,
     pub(super) token_type: &'static str,
     pub(super) expires_in: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct SignedIn<'a> {
     pub(super) user: User<'a>,
     pub(super) tokens: Tokens,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct SessionBody {
     id: String,
     device: Option<String>,
@@ -108,6 +114,26 @@ impl SessionBody {
             created_at: time(session.created_at_ms),
             last_used_at: time(session.last_used_at_ms),
             current: session.id == *current,
+        }
+    }
+}
+
+/// How an account stands.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AccountStatusBody {
+    id: String,
+    role: &'static str,
+    locked: bool,
+    email_verified: bool,
+}
+
+impl AccountStatusBody {
+    pub(super) fn of(account: &Account) -> Self {
+        Self {
+            id: account.id.to_string(),
+            role: account.role.as_str(),
+            locked: account.locked,
+            email_verified: account.email_verified,
         }
     }
 }

@@ -146,7 +146,7 @@ impl World {
             cursors: CursorSealer::new(InstanceSecret::open(&config).unwrap()),
         };
         let identity = Identity::new(parts, &config).unwrap();
-        let router = router(identity.clone());
+        let router = Router::from(router(identity.clone()));
         Self { identity, memory, events, mails, standings, signer, verifier, clock, router, folder }
     }
 
@@ -167,7 +167,7 @@ impl World {
             mail: self.mails.clone(),
             cursors: CursorSealer::new(InstanceSecret::open(&config).unwrap()),
         };
-        router(Identity::new(parts, &config).unwrap())
+        Router::from(router(Identity::new(parts, &config).unwrap()))
     }
 
     async fn send(&self, method: &str, path: &str, ask: Ask<'_>) -> Answer {

@@ -103,7 +103,7 @@ impl World {
             draining: draining.clone(),
             metrics: ApiMetrics::default(),
         };
-        let router = router(Reads::new(parts));
+        let router = Router::from(router(Reads::new(parts)));
         let tells_progress = true;
         Self {
             facts,

@@ -15,7 +15,9 @@ pub(super) fn run(arguments: Dev) -> anyhow::Result<ExitCode> {
     let config = arguments.place.load(overrides)?.config;
     init_logging(&config.telemetry)?;
     serve(&config, &ProcessRoles::all(), async |instance| match instance.http() {
-        Some(http) if arguments.sample_data => crate::load::sample::fill(&config, http).await,
+        Some(http) if arguments.sample_data => {
+            crate::load::sample::fill(&config, http, instance.ops()).await
+        }
         _ => Ok(()),
     })
 }

@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::http::Method;
-use axum::routing::get;
-use axum::{Json, Router};
 use cityevents_api::identity::mail::{FolderMail, MailPort};
 use cityevents_api::identity::{self, Identity, IdentityParts, LeaveEvents};
 use cityevents_api::lines::{Lines, LinesMetrics, LinesOptions};
@@ -30,6 +28,7 @@ use cityevents_views::Views;
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use super::contract;
 use super::leaver::Leaver;
 use super::roles::{ProcessRole, ProcessRoles};
 use crate::admin;
@@ -66,7 +65,7 @@ pub(super) async fn start(
         vec![Arc::new(ring.clone()), Arc::new(api_keys.clone()), Arc::new(secret.clone())],
     )?;
     let health = public_health_router((*lifecycle).clone());
-    let mut routes = health.merge(jwks(ring.clone()));
+    let mut routes = contract::keys(ring.clone());
     let cursors = CursorSealer::new(secret);
     // Whoever serves accounts gives commands too: people who are locked out leave their events.
     let gives_commands = roles.has(ProcessRole::Ingest) || roles.has(ProcessRole::Api);
@@ -109,7 +108,7 @@ pub(super) async fn start(
     let http_metrics = HttpMetrics::new(metrics);
     let verifier = TokenVerifier::new(ring, config).with_standings(standings(parts)?);
     let edge = EdgeParts { policy, verifier, metrics: http_metrics.clone() };
-    let public = Edge::new(config, edge).around(routes);
+    let public = Edge::new(config, edge).around(contract::describe(routes).merge(health));
     let (listener, address) = bind(config.http.listen, "--listen").await?;
     let component = lifecycle.register("http", Stage::Http, config.ops.shutdown_budget);
     tokio::spawn(serve(listener, public, ServeOptions::of(config, http_metrics), component));
@@ -247,14 +246,6 @@ fn policy(method: &Method, route: Option<&str>) -> RoutePolicy {
     cityevents_ingest::routes::route_policy(method, route)
         .or_else(|| identity::route_policy(method, route))
         .unwrap_or(RoutePolicy::GENERAL)
-}
-
-fn jwks(ring: KeyRing) -> Router {
-    let answer = move || {
-        let keys = ring.jwks();
-        async move { Json(keys) }
-    };
-    Router::new().route("/.well-known/jwks.json", get(answer))
 }
 
 /// Which partitions this process works on, and how far commands and facts are.

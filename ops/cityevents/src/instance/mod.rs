@@ -3,6 +3,7 @@
 //! [`start`] puts the parts together in the order in which they need each other; the lifecycle
 //! takes them apart in stages, listeners first and the log last.
 
+mod contract;
 mod http;
 mod leaver;
 mod registry;

@@ -6,7 +6,10 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use cityevents_api::identity::{Password, Passwords};
 use cityevents_domain::actor::Role;
 use cityevents_domain::ids::{CommandId, UserId};
 use cityevents_kit::Config;
@@ -19,10 +22,14 @@ use uuid::Uuid;
 
 use super::client::{Answer, Connection};
 use super::crowd::Person;
+use crate::admin::{self, AccountQuestion, AskedAccount, Question};
 use crate::commands::random_id;
+use crate::output;
 
 /// People who join and wait.
 const PEOPLE: usize = 48;
+/// Accounts that are looked at for those of an earlier fill.
+const ACCOUNTS_LOOKED_AT: usize = 1_000;
 /// People who organise.
 const OWNERS: usize = 8;
 /// Title, category, place, hour, length in hours, places, who goes there.
@@ -40,19 +47,31 @@ const CITIES: [&str; 6] = ["Leipzig", "Lisbon", "Kyoto", "Bologna", "Gdańsk", "
 
 struct Kind(&'static str, &'static str, &'static str, i8, i64, u32, usize);
 
-/// Fills an instance that has no published event yet; leaves any other as it is.
+/// Accounts to look around with: address, name, role.
+const ACCOUNTS: [(&str, &str, Role); 3] = [
+    ("admin@example.org", "Admin", Role::Admin),
+    ("organiser@example.org", "Organiser", Role::User),
+    ("guest@example.org", "Guest", Role::User),
+];
+
+/// Fills an instance that has no published event yet; leaves any other as it is. Tells the
+/// passwords of the accounts that it makes, once.
 ///
 /// # Errors
 /// When the instance does not answer, or refuses something.
-pub async fn fill(config: &Config, http: SocketAddr) -> anyhow::Result<()> {
+pub async fn fill(config: &Config, http: SocketAddr, ops: SocketAddr) -> anyhow::Result<()> {
     let mut connection = Connection::open(http).await?;
     let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     if !is_empty_or_begun(&mut connection, today).await? {
         return Ok(());
     }
     let signer = TokenSigner::new(KeyRing::open(&config.keys_dir())?, config);
-    let owners = people(&signer, "owner", OWNERS)?;
-    let guests = people(&signer, "guest", PEOPLE)?;
+    let accounts = tokio::task::spawn_blocking(move || accounts(ops)).await??;
+    let [_, organiser, guest] = accounts;
+    let mut owners = people(&signer, "owner", OWNERS)?;
+    owners[0] = person(&signer, organiser)?;
+    let mut guests = people(&signer, "guest", PEOPLE)?;
+    guests[0] = person(&signer, guest)?;
     let mut made = 0;
     for (city_number, city) in CITIES.iter().enumerate() {
         for (kind_number, kind) in KINDS.iter().enumerate() {
@@ -94,12 +113,43 @@ fn people(signer: &TokenSigner, what: &str, count: usize) -> anyhow::Result<Vec<
     let one = |number: usize| {
         let nobody = UserId::from_bytes([0; 16]);
         let id = CommandId::derive(&nobody, "sample", what, &number.to_string());
-        let user = UserId::from_bytes(*id.as_bytes());
-        let session = Uuid::from_bytes(random_id());
-        let token = signer.sign(&user, Role::User, &session)?;
-        anyhow::Ok(Person { user, bearer: format!("Bearer {token}") })
+        person(signer, UserId::from_bytes(*id.as_bytes()))
     };
     (0..count).map(one).collect()
+}
+
+fn person(signer: &TokenSigner, user: UserId) -> anyhow::Result<Person> {
+    let session = Uuid::from_bytes(random_id());
+    let token = signer.sign(&user, Role::User, &session)?;
+    Ok(Person { user, bearer: format!("Bearer {token}") })
+}
+
+/// The ids of [`ACCOUNTS`]; those that are not there are made, and their passwords told. Blocks.
+fn accounts(ops: SocketAddr) -> anyhow::Result<[UserId; 3]> {
+    let ask = |question| admin::ask_running(ops, &Question::Account(question));
+    let there = ask(AccountQuestion::List { role: None, limit: ACCOUNTS_LOOKED_AT })?;
+    let there = there["accounts"].as_array().context("the list of accounts has no items")?;
+    let passwords = Passwords::start()?;
+    let mut ids = [UserId::from_bytes([0; 16]); 3];
+    for (id, (email, name, role)) in ids.iter_mut().zip(ACCOUNTS) {
+        let mut account = there.iter().find(|account| account["email"] == email).cloned();
+        if account.is_none() {
+            let password = URL_SAFE_NO_PAD.encode(random_id());
+            let good = Password::new(password.as_str())?;
+            let password_hash = futures::executor::block_on(passwords.hash(&good))?;
+            let (email, name) = (email.to_owned(), Some(name.to_owned()));
+            let role = role.as_str().to_owned();
+            let asked = AskedAccount { email, name, role: role.clone(), password_hash };
+            let made = ask(AccountQuestion::Create(asked))?;
+            let email = made["email"].as_str().unwrap_or_default();
+            output::line(&format!("sign in as {email} ({role}) with {password}"));
+            account = Some(made);
+        }
+        let account = account.and_then(|account| account["id"].as_str()?.parse().ok());
+        *id = account.context("an account without id")?;
+    }
+    output::note("these passwords are shown this once");
+    Ok(ids)
 }
 
 fn fields(kind: &Kind, city: &str, today: Date, number: usize) -> anyhow::Result<Vec<u8>> {

@@ -4,12 +4,11 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::command_line::{command, run_on, said};
-use super::instance::Instance;
+use super::instance::{DEADLINE, Instance, poll_for};
 use super::web::{Answer, Connection};
 
 fn post(http: SocketAddr, path: &str, headers: &str, body: &Value) -> Answer {
@@ -126,16 +125,11 @@ fn who_is_banned_or_erased_gives_their_place_to_the_line() {
     }
     let [(ada, _), (_, ben), (_, eve)] = &people;
     let gets_the_place = |bearer: &str| {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        loop {
+        poll_for(DEADLINE, || {
             let path = format!("/api/events/{event}/view");
             let view = send(http, "GET", &path, bearer, &Value::Null).json();
-            if view["participation"]["status"] == "active" {
-                return;
-            }
-            assert!(Instant::now() < deadline, "no place came free: {view}");
-            std::thread::yield_now();
-        }
+            view["participation"]["status"] == "active"
+        });
     };
     let ban = format!("/api/auth/mod/users/{ada}/ban");
     assert_eq!(post(http, &ban, &staff, &Value::Null).status, 200);
@@ -151,6 +145,34 @@ fn who_is_banned_or_erased_gives_their_place_to_the_line() {
     let log = instance.log();
     assert!(!log.contains("@example.org"), "an address is in the log");
     instance.stop();
+}
+
+#[test]
+fn sample_data_comes_with_accounts_whose_passwords_are_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let instance = Instance::start_as(folder.path(), &["--sample-data"]);
+    let told = |log: &str| -> Vec<[String; 2]> {
+        let lines = log.lines().filter_map(|line| line.strip_prefix("sign in as "));
+        let words = lines.map(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        words.map(|words| [words[0].clone(), words[3].clone()]).collect()
+    };
+    let accounts = told(&instance.log());
+    let mut roles = Vec::new();
+    for [email, password] in &accounts {
+        let answer = login(instance.http, email, password).json();
+        roles.push(answer["data"]["user"]["role"].as_str().unwrap().to_owned());
+        if email.starts_with("organiser") {
+            let token = answer["data"]["tokens"]["access_token"].as_str().unwrap();
+            let bearer = format!("authorization: Bearer {token}\r\n");
+            let own = send(instance.http, "GET", "/api/me/events", &bearer, &Value::Null).json();
+            assert_eq!(own["items"].as_array().map(Vec::len), Some(6), "{own}");
+        }
+    }
+    assert_eq!(roles, ["admin", "user", "user"]);
+    instance.stop();
+    let again = Instance::start_as(folder.path(), &["--sample-data"]);
+    assert_eq!(told(&again.log()), Vec::<[String; 2]>::new());
+    again.stop();
 }
 
 #[test]

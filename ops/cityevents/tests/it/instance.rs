@@ -41,9 +41,22 @@ impl Instance {
 
     /// As [`Self::start_with`]; otherwise what it said before it went away.
     pub fn try_start(data: &Path, settings: &[(&str, &str)]) -> Result<Self, Said> {
+        Self::launch(data, &[], settings)
+    }
+
+    /// Starts with options of `dev`.
+    #[track_caller]
+    pub fn start_as(data: &Path, options: &[&str]) -> Self {
+        match Self::launch(data, options, &[]) {
+            Ok(instance) => instance,
+            Err(said) => panic!("it did not become ready: {said:?}"),
+        }
+    }
+
+    fn launch(data: &Path, options: &[&str], settings: &[(&str, &str)]) -> Result<Self, Said> {
         let mut command = command_line::command();
         command.args(["dev", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data"]);
-        command.arg(data).env("CITYEVENTS__LIMITS__ENABLED", "false");
+        command.arg(data).args(options).env("CITYEVENTS__LIMITS__ENABLED", "false");
         command.envs(settings.iter().copied());
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));

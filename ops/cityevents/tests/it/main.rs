@@ -7,6 +7,7 @@
     reason = "a failed expectation is the verdict of a test, in its helpers too"
 )]
 
+mod access;
 mod accounts;
 mod audit;
 mod bench;
