@@ -42,7 +42,7 @@ pub(super) struct Parameters {
     receipt: Option<String>,
 }
 
-/// The own ones only. Those of others do not exist.
+/// What came of a command. Those of others do not exist.
 #[utoipa::path(
     get,
     path = "/api/commands/{id}",

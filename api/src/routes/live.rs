@@ -13,7 +13,7 @@ use crate::freshness::Presented;
 use crate::live::Watched;
 use crate::state::Reads;
 
-/// Counts, and the own status and position of who is signed in.
+/// Follows an event: counts, and the own status and position of who is signed in.
 #[utoipa::path(
     get,
     path = "/api/events/{id}/live",
@@ -35,7 +35,7 @@ pub(super) async fn event(
     reads.live(Watched::Event(id), caller.as_ref()).await
 }
 
-/// The own registrations, wherever they are.
+/// Follows the own registrations, wherever they are.
 #[utoipa::path(
     get,
     path = "/api/me/live",

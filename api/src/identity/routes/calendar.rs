@@ -39,8 +39,6 @@ pub(in crate::identity) struct Parameters {
 }
 
 /// The link that calendars subscribe to.
-///
-/// The link to subscribe to.
 #[utoipa::path(
     get,
     path = "/api/me/calendar",
@@ -60,8 +58,6 @@ pub(super) async fn link(
 }
 
 /// What one goes to, by the link.
-///
-/// By the link.
 #[utoipa::path(
     get,
     path = "/api/me/calendar.ics",

@@ -142,8 +142,6 @@ fn listed(account: Account, with_address: bool) -> Listed {
 }
 
 /// What staff did to accounts, the latest first.
-///
-/// What staff did to accounts, the latest first.
 #[utoipa::path(
     get,
     path = "/api/admin/audit-trail",

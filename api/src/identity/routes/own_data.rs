@@ -22,8 +22,6 @@ use crate::identity::notifications::{MailKind, Notifications};
 use crate::identity::store::IdentityError;
 
 /// Everything that is kept of one, as one file.
-///
-/// Everything, as one file.
 #[utoipa::path(
     get,
     path = "/api/auth/me/export",
@@ -58,8 +56,6 @@ pub(super) async fn export(
 }
 
 /// Erases the own account, for ever.
-///
-/// For ever.
 #[utoipa::path(
     delete,
     path = "/api/auth/me",
@@ -107,8 +103,6 @@ pub(super) async fn notifications(
 }
 
 /// Switches mails on or off: those that are sent change.
-///
-/// Those that are sent change.
 #[utoipa::path(
     patch,
     path = "/api/me/notifications",

@@ -14,6 +14,8 @@ use crate::identity::passwords::Checked;
 use crate::identity::store::IdentityError;
 use crate::identity::{Identity, Password};
 
+/// Sets another password.
+///
 /// All sessions end, since one of them may be somebody else's.
 #[utoipa::path(
     post,

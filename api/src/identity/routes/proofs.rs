@@ -86,6 +86,8 @@ pub(super) async fn confirm_verification(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+/// Sends the mail with a link to set another password.
+///
 /// Answers alike whether there is an account or not.
 #[utoipa::path(
     post,

@@ -89,7 +89,7 @@ pub(super) async fn end(
     }
 }
 
-/// Everywhere, here too.
+/// Signs out everywhere, here too.
 #[utoipa::path(
     post,
     path = "/api/auth/sessions/revoke",

@@ -137,7 +137,9 @@ pub(super) async fn refresh(
     identity.with_tokens(StatusCode::OK, &account, &session, &successor)
 }
 
-/// The session of the token, of the cookie, or of both.
+/// Signs out.
+///
+/// Ends the session of the token, of the cookie, or of both.
 #[utoipa::path(
     post,
     path = "/api/auth/logout",

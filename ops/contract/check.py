@@ -1,0 +1,382 @@
+#!/usr/bin/env python3
+"""Walks the described HTTP contract with schemathesis, against a running instance.
+
+As nobody, as somebody, as the organiser of an event, as a moderator and as an administrator, with
+ids that are there and without rate limits: no answer is a server error, every status is described,
+and every body is as declared. In the end at least 90 % of the operations must have succeeded at
+least once, or the walk has shown little.
+
+    ops/contract/check.py              a new seed, which is printed
+    ops/contract/check.py --seed 7     the same walk again
+"""
+
+import argparse
+import email
+import email.policy
+import http.client
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parent.parent
+PASSWORD = "correct horse battery"
+READY = re.compile(r"cityevents is ready at http://(\S+) \(operations at http://\S+\)")
+# Streams have no end to wait for, and lines of JSON no generator: by hand.
+BY_HAND = ["/api/events/{id}/live", "/api/me/live", "/api/ingest"]
+# Calls after which the caller is nobody: with an account that is made for them.
+LAST = ["/api/auth/logout", "/api/auth/sessions/revoke", "/api/auth/password/change"]
+SUCCEEDED_MIN = 0.9
+EVENT = {
+    "title": "Night of lights",
+    "description": "Bring a lamp.",
+    "city": "Porto",
+    "category": "art",
+    "start_time": "2099-06-01T20:00:00Z",
+    "end_time": "2099-06-01T23:00:00Z",
+    "capacity": 3,
+}
+CHECKS = ",".join(
+    [
+        "not_a_server_error",
+        "status_code_conformance",
+        "content_type_conformance",
+        "response_schema_conformance",
+    ]
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    parser.add_argument("--examples", type=int, default=15, help="requests for each operation")
+    parser.add_argument("--binary", type=Path, help="a cityevents that is built already")
+    arguments = parser.parse_args()
+    schemathesis = provision()
+    print(f"SEED={arguments.seed}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="cityevents-contract.") as folder:
+        instance = Instance(Path(folder), arguments.binary)
+        try:
+            return walk(instance, Path(folder), schemathesis, arguments)
+        finally:
+            instance.stop()
+
+
+def provision() -> Path:
+    """The tool in an environment of its own, kept for the next run."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "cityevents"
+    wanted = (HERE / "requirements.txt").read_text()
+    folder = cache / f"contract-{wanted.strip().replace('==', '-')}"
+    tool = folder / "bin" / "schemathesis"
+    if not (folder / "complete").exists():
+        venv.create(folder, with_pip=True, clear=True)
+        pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet"]
+        subprocess.run([*pip, "--requirement", HERE / "requirements.txt"], check=True)
+        (folder / "complete").touch()
+    return tool
+
+
+class Instance:
+    """`dev` on a folder of its own, without rate limits."""
+
+    def __init__(self, folder: Path, binary: Path | None):
+        self.data = folder / "data"
+        self.log = folder / "log"
+        environment = {**os.environ, "CITYEVENTS__LIMITS__ENABLED": "false"}
+        listen = ["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]
+        build = ["cargo", "run", "--locked", "--quiet", "--"]
+        self.command = [binary.resolve()] if binary else build
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*self.command, "dev", *listen, "--data", self.data],
+                cwd=REPOSITORY,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self.address = self.wait()
+
+    def wait(self) -> str:
+        # Nothing but the log tells; reading it again costs nothing.
+        while self.process.poll() is None:
+            found = READY.search(self.log.read_text())
+            if found:
+                return found.group(1)
+            try:
+                self.process.wait(timeout=0.1)
+            except subprocess.TimeoutExpired:
+                pass
+        sys.exit(f"the instance did not start:\n{self.log.read_text()}")
+
+    def run(self, *arguments: str) -> dict:
+        done = subprocess.run(
+            [*self.command, *arguments, "--data", self.data, "--output", "json"],
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        return json.loads(done.stdout)
+
+    def cookie(self, method: str, path: str, body) -> str:
+        """The cookie that an answer sets."""
+        answer = self.ask(method, path, json.dumps(body), {"Content-Type": "application/json"})
+        answer.read()
+        return answer.getheader("set-cookie").split(";")[0]
+
+    def call(self, method: str, path: str, body=None, token=None, headers=None):
+        """Status and body."""
+        headers = dict(headers or {})
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            body = json.dumps(body)
+        headers.setdefault("Idempotency-Key", f"setup-{random.SystemRandom().random()}")
+        answer = self.ask(method, path, body, headers)
+        if answer.getheader("content-type", "").startswith("text/event-stream"):
+            return answer.status, None
+        text = answer.read()
+        return answer.status, json.loads(text) if text.startswith(b"{") else text
+
+    def ask(self, method: str, path: str, body, headers) -> http.client.HTTPResponse:
+        host, port = self.address.split(":")
+        connection = http.client.HTTPConnection(host, int(port), timeout=30)
+        connection.request(method, path, body=body, headers=headers)
+        return connection.getresponse()
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+class World:
+    """What there is to be asked about."""
+
+    def __init__(self, instance: Instance):
+        self.instance = instance
+        self.person, person_token = self.register("person")
+        self.person_token = person_token
+        self.target, _ = self.register("target")
+        _, user = self.register("user")
+        _, organiser = self.register("organiser")
+        self.organiser = organiser
+        self.callers = {
+            "nobody": None,
+            "user": user,
+            "organiser": organiser,
+            "moderator": self.staff("moderator"),
+            "admin": self.staff("admin"),
+        }
+
+    def register(self, name: str):
+        body = {"email": f"{name}@example.org", "password": PASSWORD, "name": name}
+        status, answer = self.instance.call("POST", "/api/auth/register", body)
+        assert status == 201, answer
+        return answer["data"]["user"]["id"], answer["data"]["tokens"]["access_token"]
+
+    def staff(self, role: str):
+        made = self.instance.run("account", "create", "--email", f"{role}@example.org", "--role", role)
+        body = {"email": made["email"], "password": made["password"]}
+        status, answer = self.instance.call("POST", "/api/auth/login", body)
+        assert status == 200, answer
+        return answer["data"]["tokens"]["access_token"]
+
+    def publish(self):
+        """An event of the organiser that the person has joined, and the command that did it."""
+        call = self.instance.call
+        _, event = call("POST", "/api/events", EVENT, self.organiser)
+        event = event["id"]
+        status, answer = call("POST", f"/api/events/{event}/publish", None, self.organiser)
+        assert status == 200, answer
+        status, answer = call("POST", f"/api/events/{event}/join", None, self.person_token)
+        assert status == 200, answer
+        return event
+
+    def walk_by_hand(self):
+        """Calls that a generator has no body or no key for."""
+        call, event, organiser = self.instance.call, self.publish(), self.organiser
+        for stream in (f"/api/events/{event}/live", "/api/me/live"):
+            status, _ = call("GET", stream, token=self.person_token)
+            assert status == 200, (stream, status)
+        message = {"to": "all", "subject": "Doors", "text": "They open at seven."}
+        for method, path, body in (
+            ("PATCH", f"/api/events/{event}", {"capacity": 5}),
+            ("POST", f"/api/events/{event}/messages", message),
+            ("POST", f"/api/events/{event}/check-in", {"user_id": self.person}),
+            ("POST", f"/api/events/{event}/bans", {"user_id": self.person, "reason": "noise"}),
+            ("DELETE", f"/api/events/{event}/bans/{self.person}", None),
+            ("POST", f"/api/events/{event}/unpublish", None),
+            ("POST", f"/api/events/{event}/publish", None),
+        ):
+            status, answer = call(method, path, body, organiser)
+            assert status == 200, (path, status, answer)
+        staff, stated = self.callers["moderator"], {"reason": "It breaks the rules."}
+        other = self.publish()
+        for path, token, body in (
+            (f"/api/events/{other}/cancel", self.person_token, None),
+            (f"/api/admin/events/{other}/unpublish", staff, stated),
+            (f"/api/admin/events/{other}/cancel", staff, stated),
+        ):
+            status, answer = call("POST", path, body, token)
+            assert status == 200, (path, status, answer)
+        kicked = f"/api/events/{self.publish()}/participants/{self.person}"
+        status, answer = call("DELETE", kicked, None, organiser)
+        assert status == 200, answer
+        self.sign_in_by_hand()
+        line = {
+            "type": "join",
+            "event_id": event,
+            "user_id": self.person,
+            "idempotency_key": "bulk",
+        }
+        made = self.instance.run("api-keys", "create", "--scope", "ingest")
+        deadline = time.monotonic() + 30
+        status = 401
+        # The instance looks at the keys every now and then.
+        while status == 401 and time.monotonic() < deadline:
+            status, answer = call("POST", "/api/ingest", [line], made["key"])
+        assert status == 200, (status, answer)
+
+
+    def sign_in_by_hand(self):
+        """What needs a cookie, or a link from a mail."""
+        call, address = self.instance.call, "by-hand@example.org"
+        _, token = self.register("by-hand")
+        status, answer = call("POST", "/api/auth/verify-email/confirm", {"token": self.mailed(address)})
+        assert status == 204, answer
+        status, answer = call("POST", "/api/auth/password/reset/request", {"email": address})
+        assert status == 204, answer
+        link = self.mailed(address, "another password")
+        status, answer = call("GET", f"/api/auth/password/reset/validate?token={link}")
+        assert status == 200, answer
+        body = {"token": link, "new_password": PASSWORD + " again"}
+        status, answer = call("POST", "/api/auth/password/reset/confirm", body)
+        assert status == 204, answer
+        body = {"email": address, "password": PASSWORD + " again"}
+        cookie = self.instance.cookie("POST", "/api/auth/login", body)
+        headers = {"Cookie": cookie, "Origin": f"http://{self.instance.address}"}
+        status, answer = call("POST", "/api/auth/refresh", headers=headers)
+        assert status == 200, answer
+        token = answer["data"]["tokens"]["access_token"]
+        body = {**EVENT, "title": "Later"}
+        headers = {"Prefer": "respond-async"}
+        status, answer = call("POST", "/api/events", body, token, headers)
+        assert status == 202, answer
+        status, answer = call("GET", f"/api/commands/{answer['id']}", token=token)
+        assert status == 200, answer
+        _, sessions = call("GET", "/api/auth/sessions", token=token)
+        session = sessions["data"][0]["id"]
+        status, answer = call("DELETE", f"/api/auth/sessions/{session}", token=token)
+        assert status == 204, answer
+        body = {"old_password": PASSWORD + " again", "new_password": PASSWORD}
+        status, answer = call("POST", "/api/auth/password/change", body, token)
+        assert status == 204, answer
+        _, answer = call("POST", "/api/auth/login", {"email": address, "password": PASSWORD})
+        token = answer["data"]["tokens"]["access_token"]
+        status, answer = call("DELETE", "/api/auth/me", token=token)
+        assert status == 204, answer
+
+    def mailed(self, address: str, subject: str = "confirm") -> str:
+        """The token of a mail, once it is there."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            for file in sorted((self.instance.data / "mails").glob("*.eml")):
+                mail = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+                if address in mail["to"] and subject in mail["subject"].lower():
+                    text = mail.get_body(("plain",)).get_content()
+                    return re.search(r"token=(\S+)", text).group(1)
+        sys.exit(f"no mail came to {address}")
+
+
+def walk(instance: Instance, folder: Path, schemathesis: Path, arguments) -> int:
+    _, document = instance.call("GET", "/openapi.json")
+    world = World(instance)
+    world.walk_by_hand()
+    failed = []
+    for name, token in world.callers.items():
+        config = folder / f"{name}.toml"
+        config.write_text(configuration(world, token))
+        if not run(schemathesis, instance, config, token, arguments, name, BY_HAND + LAST, []):
+            failed.append(name)
+    _, leaving = world.register("leaving")
+    config = folder / "leaving.toml"
+    config.write_text(configuration(world, leaving))
+    if not run(schemathesis, instance, config, leaving, arguments, "leaving", [], LAST):
+        failed.append("leaving")
+    share = succeeded(instance, document)
+    if failed:
+        print(f"the contract does not hold for: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed or share < SUCCEEDED_MIN else 0
+
+
+def configuration(world: World, token) -> str:
+    """Ids that are there, by the kind of thing that a path is about."""
+    event, call = world.publish(), world.instance.call
+    calendar, session = "none", world.person
+    if token:
+        _, link = call("GET", "/api/me/calendar", token=token)
+        calendar = link["url"].split("token=")[1]
+    kinds = [
+        (r"^/api/(admin/)?events/", {"path.id": event, "path.user": world.person}),
+        (r"^/api/auth/(mod|admin)/users/", {"path.id": world.target}),
+        (r"^/api/auth/sessions/", {"path.id": session}),
+        (r"^/api/me/calendar\.ics", {"query.token": calendar}),
+        (r"^/api/meta/cities", {"query.q": "Po"}),
+    ]
+    lines = []
+    for pattern, parameters in kinds:
+        values = ", ".join(f"{json.dumps(key)} = {json.dumps(value)}" for key, value in parameters.items())
+        lines += ["[[operations]]", f"include-path-regex = {json.dumps(pattern)}", f"parameters = {{ {values} }}", ""]
+    return "\n".join(lines)
+
+
+def run(tool, instance, config, token, arguments, name, excluded, only) -> bool:
+    command = [tool, "--config-file", config, "run", f"http://{instance.address}/openapi.json"]
+    command += ["--phases", "examples,coverage,fuzzing", "--checks", CHECKS, "--mode", "all"]
+    command += ["--max-examples", str(arguments.examples), "--seed", str(arguments.seed)]
+    command += ["--generation-database", "none", "--request-timeout", "30", "--no-color"]
+    command += ["--continue-on-failure"]
+    for path in excluded:
+        command += ["--exclude-path", path]
+    for path in only:
+        command += ["--include-path", path]
+    if not only:
+        # The account is needed for longer.
+        command += ["--exclude-operation-id", "erase_account"]
+    if token:
+        command += ["--header", f"Authorization: Bearer {token}"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    counted = re.search(r"(\d+) generated.*", done.stdout)
+    print(f"{name}: {counted.group(0) if counted else 'nothing generated'}", flush=True)
+    if done.returncode != 0:
+        print(done.stdout, file=sys.stderr)
+    return done.returncode == 0
+
+
+def succeeded(instance: Instance, document: dict) -> float:
+    """The share of the operations that answered with a success, by the log of the instance."""
+    operations = [
+        (method.upper(), re.compile("^" + re.sub(r"\\\{[a-z]+\\\}", "[^/]+", re.escape(path)) + "$"), path)
+        for path, methods in document["paths"].items()
+        for method in methods
+    ]
+    seen = set()
+    line = re.compile(r'"message":"([A-Z]+) (\S+) 2\d\d"')
+    for method, path in line.findall(instance.log.read_text()):
+        bare = path.split("?")[0]
+        seen.update(one[::2] for one in operations if one[0] == method and one[1].match(bare))
+    missing = [f"{method} {path}" for method, _, path in operations if (method, path) not in seen]
+    share = 1 - len(missing) / len(operations)
+    print(f"{share:.0%} of {len(operations)} operations succeeded; not: {', '.join(missing) or 'none'}")
+    return share
+
+
+if __name__ == "__main__":
+    sys.exit(main())
