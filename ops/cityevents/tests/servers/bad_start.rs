@@ -1,7 +1,7 @@
 //! What a start is told when the topics are not as it needs them, as a person would meet it:
 //! `cityevents run` on real Kafka.
 
-use crate::cluster::{Cluster, Registration};
+use crate::cluster::{Cluster, Process};
 
 #[test]
 fn without_topics_nothing_starts_and_the_way_to_make_them_is_named() {
@@ -45,7 +45,7 @@ fn commands_that_are_kept_longer_than_the_catalogue_says_stop_nobody() {
     let cluster = Cluster::with_topics("longer");
     let config = [("message.timestamp.type", "LogAppendTime"), ("retention.ms", "1209600000")];
     cluster.kafka.set(&cluster.commands(), &config);
-    Registration::start(&cluster).until_ready().stop();
+    Process::start(&cluster).until_ready().stop();
     assert_eq!(cluster.run(&["topics", "check"]).code, 1, "it is still told when asked for");
     let said = cluster.run(&["lag", "--output", "json"]).json();
     assert_eq!(said["commands"]["kept_seconds"], 1_209_600);
@@ -55,10 +55,10 @@ fn commands_that_are_kept_longer_than_the_catalogue_says_stop_nobody() {
 fn a_command_topic_that_was_made_anew_stops_its_partitions_and_readiness_says_why() {
     let cluster = Cluster::with_topics("anew");
     cluster.send_joins(3);
-    Registration::start(&cluster).until_ready().until_decided(3).stop();
+    Process::start(&cluster).until_ready().until_decided(3).stop();
     cluster.kafka.delete(&cluster.commands());
     cluster.run(&["topics", "create"]).good();
-    let restarted = Registration::start(&cluster);
+    let restarted = Process::start(&cluster);
     let told = restarted.until_not_ready("stopped: ");
     assert!(told.contains("the command topic was deleted and made anew"), "{told}");
     restarted.stop();
@@ -69,10 +69,10 @@ fn a_command_topic_that_was_made_anew_stops_its_partitions_and_readiness_says_wh
 fn commands_that_expired_undecided_stop_their_partition_and_audit_and_lag_tell_of_them() {
     let cluster = Cluster::with_topics("expired");
     cluster.send_joins(2);
-    Registration::start(&cluster).until_ready().until_decided(2).stop();
+    Process::start(&cluster).until_ready().until_decided(2).stop();
     cluster.send_joins(3);
     cluster.kafka.expire(&cluster.commands(), cluster.partition(), 5);
-    let restarted = Registration::start(&cluster);
+    let restarted = Process::start(&cluster);
     let told = restarted.until_not_ready("stopped: ");
     assert!(told.contains("commands 2 to 4 of "), "{told}");
     assert!(told.contains("expired before they were decided"), "{told}");
@@ -86,7 +86,7 @@ fn commands_that_expired_undecided_stop_their_partition_and_audit_and_lag_tell_o
     assert!(told.contains("registration.skip_expired = true"), "{told}");
     let cluster = cluster.setting("CITYEVENTS__REGISTRATION__SKIP_EXPIRED", "true");
     cluster.send_joins(1);
-    Registration::start(&cluster).until_ready().until_decided(6).stop();
+    Process::start(&cluster).until_ready().until_decided(6).stop();
     assert_eq!(cluster.lag_of("registration")["records"], 0);
     // What was lost stays lost, and is not hushed up.
     let said = cluster.run(&["audit"]);
@@ -100,7 +100,7 @@ fn lag_counts_records_and_seconds_until_somebody_decides() {
     let row = cluster.lag_of("registration");
     assert_eq!((&row["records"], &row["verdict"]), (&4.into(), &"never began".into()), "{row}");
     assert!(row["seconds"].as_f64().unwrap() > 0.0, "{row}");
-    Registration::start(&cluster).until_ready().until_decided(4).stop();
+    Process::start(&cluster).until_ready().until_decided(4).stop();
     let row = cluster.lag_of("registration");
     assert_eq!((&row["committed"], &row["records"]), (&4.into(), &0.into()), "{row}");
     assert_eq!(row["seconds"], 0.0, "{row}");
@@ -113,7 +113,7 @@ fn lag_counts_records_and_seconds_until_somebody_decides() {
 fn audit_and_explain_say_what_they_cannot_see_of_commands_that_are_not_kept_any_more() {
     let cluster = Cluster::with_topics("kept");
     cluster.send_joins(3);
-    Registration::start(&cluster).until_ready().until_decided(3).stop();
+    Process::start(&cluster).until_ready().until_decided(3).stop();
     let whole = cluster.run(&["audit", "--output", "json"]).json();
     assert_eq!((&whole["commands"], &whole["expired"]), (&3.into(), &0.into()), "{whole}");
     cluster.kafka.expire(&cluster.commands(), cluster.partition(), 2);

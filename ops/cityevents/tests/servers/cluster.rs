@@ -266,25 +266,35 @@ impl Drop for Kafka {
     }
 }
 
-/// `run --role registration`; killed when it is dropped.
-pub struct Registration<'a> {
+/// `run --role …`; killed when it is dropped.
+pub struct Process<'a> {
     cluster: &'a Cluster,
     child: Child,
     ops: SocketAddr,
+    /// Its public listener, if one of its roles has calls.
+    pub http: SocketAddr,
     log: Arc<Mutex<String>>,
 }
 
-impl<'a> Registration<'a> {
-    /// Starts it.
+impl<'a> Process<'a> {
+    /// Starts it, with one role.
     pub fn start(cluster: &'a Cluster) -> Self {
+        Self::start_with(cluster, "registration")
+    }
+
+    /// Starts a process with some roles.
+    pub fn start_with(cluster: &'a Cluster, roles: &str) -> Self {
         // Nobody else takes a port that was free a moment ago, as a rule.
-        let ops = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let arguments = ["run", "--role", "registration", "--ops-listen", &ops.to_string()];
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let (ops, http) = (free(), free());
+        let (ops, http) = (ops.local_addr().unwrap(), http.local_addr().unwrap());
+        let (ops_listen, listen) = (ops.to_string(), http.to_string());
+        let arguments = ["run", "--role", roles, "--ops-listen", &ops_listen, "--listen", &listen];
         let mut child = cluster.command(&arguments).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         follow(child.stdout.take().unwrap(), log.clone());
         follow(child.stderr.take().unwrap(), log.clone());
-        Self { cluster, child, ops, log }
+        Self { cluster, child, ops, http, log }
     }
 
     /// Waits until it works.
@@ -328,7 +338,7 @@ impl<'a> Registration<'a> {
     }
 }
 
-impl Drop for Registration<'_> {
+impl Drop for Process<'_> {
     fn drop(&mut self) {
         // Already gone where the test stopped it.
         let _gone = self.child.kill();

@@ -14,8 +14,12 @@ mod cluster;
 #[allow(dead_code, reason = "its other users are the tests without servers")]
 #[path = "../it/command_line.rs"]
 mod command_line;
+mod people;
 mod proxy;
 mod registry;
 mod stack;
 mod topics;
+#[allow(dead_code, reason = "its other users are the tests without servers")]
+#[path = "../it/web.rs"]
+mod web;
 mod wired;

@@ -10,7 +10,7 @@ use cityevents_schemas::message::{Closed, ClosedVerdict};
 use cityevents_schemas::{Codecs, Record, SchemaIds as _, schema_id, topic};
 use serde_json::json;
 
-use crate::cluster::{Cluster, Registration, poll_for};
+use crate::cluster::{Cluster, Process, poll_for};
 use crate::registry;
 use crate::stack;
 
@@ -51,7 +51,7 @@ fn a_process_writes_and_reads_with_the_registrys_ids_and_waits_for_those_it_cann
     let fact_id = ids.current(Record::EventFact).unwrap();
     let codecs = Codecs::new(Arc::new(ids)).unwrap();
 
-    let running = Registration::start(&cluster).until_ready();
+    let running = Process::start(&cluster).until_ready();
     let mut current = Vec::new();
     codecs.encode_command(&registry::join(), &mut current);
     let subject = topic::EVENT_COMMANDS.subject(cluster.prefix());
@@ -113,7 +113,7 @@ fn in_bucket(name: &str, endpoint: &str) -> Cluster {
 #[test]
 fn snapshots_go_to_the_bucket_and_are_found_there() {
     let cluster = in_bucket("bucket", &stack::s3());
-    let running = Registration::start(&cluster).until_ready();
+    let running = Process::start(&cluster).until_ready();
     cluster.send_joins(3);
     let running = running.until_decided(3);
     let listed = poll_for(|| {
@@ -123,7 +123,7 @@ fn snapshots_go_to_the_bucket_and_are_found_there() {
     assert!(listed.to_string().contains("registration/0000"), "{listed}");
     cluster.run(&["snapshot", "verify"]).good();
     running.stop();
-    Registration::start(&cluster).until_ready().stop();
+    Process::start(&cluster).until_ready().stop();
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn without_its_snapshot_store_a_process_starts_and_decides() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let cluster = in_bucket("away", &format!("http://{nobody}"));
     cluster.send_joins(3);
-    Registration::start(&cluster).until_ready().until_decided(3).stop();
+    Process::start(&cluster).until_ready().until_decided(3).stop();
 }
 
 #[test]
