@@ -87,6 +87,12 @@ impl<'a> Card<'a> {
         }
     }
 
+    /// With the organiser's name.
+    pub(crate) const fn organized_by(mut self, name: Option<&'a str>) -> Self {
+        self.organizer_name = name;
+        self
+    }
+
     /// The card in the list of the own registrations.
     pub(crate) fn joined(mut self, row: &RegistrationRow, position: Option<u32>) -> Self {
         self.event_status = Some(self.status);

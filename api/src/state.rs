@@ -12,6 +12,7 @@ use cityevents_runtime::log::clock::Clock;
 use cityevents_views::{Views, ViewsError};
 use tokio::sync::Semaphore;
 
+use crate::identity::Names;
 use crate::lines::Lines;
 use crate::live::STREAMS_MAX;
 use crate::metrics::ApiMetrics;
@@ -36,6 +37,8 @@ pub type IsPending = dyn Fn(&CommandId, &UserId) -> bool + Send + Sync;
 pub struct ReadsParts {
     /// The tables.
     pub views: Views,
+    /// What organisers want to be called.
+    pub names: Names,
     /// The waiting lines.
     pub lines: Arc<Lines>,
     /// How far the rows have come.

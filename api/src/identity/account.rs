@@ -90,6 +90,12 @@ impl Account {
         !self.abandoned && !self.erased
     }
 
+    /// What tries to sign in are counted by.
+    pub(super) fn tried_as(&self) -> String {
+        let address = Address::parse(&self.email);
+        address.map_or_else(|_| self.email.clone(), |address| address.key())
+    }
+
     /// What keeps the account of a claim from being made.
     fn abandoned(claim: &Claim) -> Self {
         Self {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use unicode_normalization::UnicodeNormalization as _;
+
 /// Longest address (RFC 5321, 4.5.3.1.3, without the angle brackets).
 const BYTES_MAX: usize = 254;
 /// Longest part before the `@` (RFC 5321, 4.5.3.1.1).
@@ -23,7 +25,8 @@ impl Address {
     /// # Errors
     /// When it is none.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let text = text.trim();
+        // One spelling of what looks alike: composed, as RFC 6532, 3.1 asks for.
+        let text: String = text.trim().nfc().collect();
         let (local, domain) = text.rsplit_once('@').ok_or(AddressError)?;
         let is_plain =
             |c: char| !c.is_control() && !c.is_whitespace() && !"\"(),:;<>[\\]@".contains(c);
@@ -44,8 +47,9 @@ impl Address {
             && dots_are_inside(local)
             && dots_are_inside(domain)
             && local.chars().all(is_plain)
-            && is_domain;
-        if is_good { Ok(Self(text.to_owned())) } else { Err(AddressError) }
+            && is_domain
+            && idna::domain_to_ascii(domain).is_ok();
+        if is_good { Ok(Self(text)) } else { Err(AddressError) }
     }
 
     /// As it was written.
@@ -53,9 +57,12 @@ impl Address {
         &self.0
     }
 
-    /// What makes two addresses the same: all but case, of which no provider makes a difference.
+    /// What makes two addresses the same: all but case, of which no provider makes a difference, and
+    /// but the script that the domain is written in (RFC 5891: `münchen.de` is `xn--mnchen-3ya.de`).
     pub fn key(&self) -> String {
-        self.0.to_lowercase()
+        let (local, domain) = self.0.rsplit_once('@').unwrap_or((&self.0, ""));
+        let domain = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_lowercase());
+        format!("{}@{domain}", local.to_lowercase())
     }
 }
 
@@ -101,9 +108,11 @@ mod tests {
     }
 
     #[test]
-    fn case_makes_no_other_address() {
+    fn case_and_spelling_make_no_other_address() {
         let key = |text: &str| Address::parse(text).map(|address| address.key());
         assert_eq!(key("Ada@Example.ORG"), key("ada@example.org"));
         assert_ne!(key("ada@example.org"), key("eda@example.org"));
+        assert_eq!(key("ada@MÜNCHEN.de"), key("ada@xn--mnchen-3ya.de"));
+        assert_eq!(key("zo\u{e9}@b.co"), key("zoe\u{301}@b.co"), "composed or not");
     }
 }

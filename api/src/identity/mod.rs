@@ -22,6 +22,7 @@ mod directory;
 mod erasure;
 mod export;
 pub mod mail;
+mod names;
 mod notifications;
 mod one_time;
 mod origin;
@@ -34,6 +35,7 @@ mod store;
 use std::sync::Arc;
 
 use cityevents_kit::Config;
+use cityevents_kit::http::AccountLimit;
 use cityevents_kit::keys::TokenSigner;
 use cityevents_kit::seal::CursorSealer;
 use cityevents_runtime::log::clock::Clock;
@@ -43,6 +45,7 @@ use lettre::message::Mailbox;
 pub use self::account::{Account, NewAccount};
 pub use self::address::{Address, AddressError};
 pub use self::departures::{LeaveError, LeaveEvents};
+pub use self::names::Names;
 pub use self::notifications::MailKind;
 pub use self::passwords::{HashingError, Password, PasswordError, Passwords};
 pub use self::roles::RoleError;
@@ -75,6 +78,8 @@ struct Shared {
     cookie: RefreshCookie,
     cursors: CursorSealer,
     origins: Origins,
+    /// Tries to sign in, by account.
+    tries: AccountLimit,
 }
 
 /// What accounts are made of.
@@ -122,6 +127,7 @@ impl Identity {
             cookie: RefreshCookie::new(origins.are_secure()),
             cursors,
             origins,
+            tries: AccountLimit::new(&config.limits),
         };
         Ok(Self { shared: Arc::new(shared) })
     }

@@ -8,6 +8,8 @@ use cityevents_domain::ids::UserId;
 use cityevents_domain::registration::Registration;
 use cityevents_domain::state::Line;
 
+use super::series::{Minute, Series};
+
 /// What is kept of an event. Millions of them fit, so that most have no line at all.
 #[derive(Debug)]
 pub(super) struct EventLine {
@@ -17,6 +19,7 @@ pub(super) struct EventLine {
     /// Of the fact that changed the event itself last.
     changed_seq: u64,
     waiting: Option<Box<Waiting>>,
+    series: Option<Box<Series>>,
 }
 
 /// Who waits, by ticket and by person.
@@ -35,6 +38,7 @@ impl EventLine {
             counters: Counters::default(),
             changed_seq: 0,
             waiting: None,
+            series: None,
         }
     }
 
@@ -57,6 +61,11 @@ impl EventLine {
     pub(super) fn position(&self, user: &UserId) -> Option<u32> {
         let waiting = self.waiting.as_deref()?;
         waiting.line.position(*waiting.tickets.get(user)?)
+    }
+
+    /// What happened each minute.
+    pub(super) fn minutes(&self) -> Vec<Minute> {
+        self.series.as_deref().map(Series::minutes).unwrap_or_default()
     }
 
     /// How many stand in the line.
@@ -82,7 +91,10 @@ impl EventLine {
                     self.status = event.status;
                     self.changed_seq = fact.event_seq;
                 }
-                Change::Registration { registration, .. } => self.put(registration),
+                Change::Registration { cause, registration, .. } => {
+                    self.put(registration);
+                    self.series.get_or_insert_default().count(*cause, fact.at);
+                }
                 Change::Banned(_) | Change::Unbanned { .. } | Change::Message { .. } => {}
             }
         }

@@ -11,6 +11,7 @@
 
 mod event;
 mod follow;
+mod series;
 mod table;
 mod told;
 
@@ -27,6 +28,7 @@ use tokio::sync::broadcast;
 use self::event::EventLine;
 use self::follow::Followers;
 pub use self::follow::LinesMetrics;
+pub(crate) use self::series::Minute;
 use self::table::Table;
 use self::told::Listeners;
 pub(crate) use self::told::Told;
@@ -81,6 +83,12 @@ impl Lines {
     /// The same, and which fact changed the event itself last.
     pub(crate) fn counters_and_change(&self, event: &EventId) -> Option<(Counters, u64)> {
         self.read(event, |line| (line.counters(), line.changed_seq()))
+    }
+
+    /// How many people came and went each minute of the last day in which something happened; `None`
+    /// when the event is over or unknown here.
+    pub(crate) fn minutes(&self, event: &EventId) -> Option<Vec<Minute>> {
+        self.read(event, EventLine::minutes)
     }
 
     /// Every change of a person's registrations from now on.

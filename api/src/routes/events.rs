@@ -115,7 +115,9 @@ pub(super) async fn one(
     let as_of = reads.settle(presented).await?;
     let event = reads.visible_event(id, caller.as_ref()).await?;
     let counters = reads.counters(id).await?;
+    let organizer = reads.names.name(&event.owner).await;
     let body = EventBody::new(&event, &counters, reads.now());
+    let body = body.with_organizer(organizer.as_deref());
     Ok(Answer::new(body, as_of).with_version(event.version).into_response())
 }
 
@@ -136,11 +138,15 @@ async fn respond(
         Some(EventPosition { start_time, event: row.event.id })
     })?;
     let (rows, next_cursor) = turned.split();
-    let mut items = Vec::with_capacity(rows.len());
+    let mut known = Vec::with_capacity(rows.len());
     for row in &rows {
         let counters = reads.counters(row.event.id).await?;
-        items.push(Card::new(&row.event, &counters, now));
+        known.push((&row.event, counters, reads.names.name(&row.event.owner).await));
     }
+    let items = known.iter().map(|(event, counters, organizer)| {
+        Card::new(event, counters, now).organized_by(organizer.as_deref())
+    });
+    let items = items.collect();
     Ok(Answer::new(ListBody::new(items, next_cursor), as_of).into_response())
 }
 

@@ -70,14 +70,16 @@ pub(super) async fn joins(
         let event = event.map_err(|error| reads.failed(&error))?;
         // The row of the event was written before, or in the same call.
         if let Some(event) = event {
-            known.push((row, event.event, reads.counters(row.event).await?));
+            let organizer = reads.names.name(&event.event.owner).await;
+            known.push((row, event.event, reads.counters(row.event).await?, organizer));
         }
     }
     let now = reads.now();
-    let items = known.iter().map(|(row, event, counters)| {
+    let items = known.iter().map(|(row, event, counters, organizer)| {
         let waits = row.registration.status == RegistrationStatus::Waitlisted;
         let position = waits.then(|| reads.lines.position(&event.id, &caller.user)).flatten();
-        Card::new(event, counters, now).joined(row, position)
+        let card = Card::new(event, counters, now).organized_by(organizer.as_deref());
+        card.joined(row, position)
     });
     Ok(Answer::new(ListBody::new(items.collect(), next_cursor), as_of).into_response())
 }
@@ -123,9 +125,11 @@ pub(super) async fn events(
     })?;
     let (rows, next_cursor) = turned.split();
     let (mut items, now) = (Vec::with_capacity(rows.len()), reads.now());
+    // All of one organiser: the caller.
+    let organizer = reads.names.name(&caller.user).await;
     for row in &rows {
         let counters = reads.counters(row.event.id).await?;
-        items.push(Card::new(&row.event, &counters, now));
+        items.push(Card::new(&row.event, &counters, now).organized_by(organizer.as_deref()));
     }
     Ok(Answer::new(ListBody::new(items, next_cursor), as_of).into_response())
 }

@@ -16,11 +16,12 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{NoParameters, PageOnly, given};
+use super::{PageOnly, given};
 use crate::answer::Answer;
 use crate::card::as_text;
 use crate::csv;
 use crate::freshness::Presented;
+use crate::lines::Minute;
 use crate::lists::{List, ListBody};
 use crate::state::Reads;
 
@@ -99,6 +100,28 @@ struct Stats {
     waitlist_count: u32,
     waitlist_limit: u32,
     checked_in: u32,
+    /// With `series=minute`: the minutes of the last day in which somebody came or went.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    series: Option<Vec<MinuteBody>>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct MinuteBody {
+    at: WireTime,
+    /// With a place, or waiting.
+    joined: u32,
+    /// By themselves, or removed.
+    left: u32,
+}
+
+/// The query of the sums.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StatsParameters {
+    /// `minute`: how many came and went, by minute.
+    #[param(pattern = "^minute$")]
+    series: Option<String>,
 }
 
 /// Those with a place, or in another state (`status`, `all`),
@@ -258,17 +281,22 @@ pub(super) async fn bans(
     path = "/api/events/{id}/stats",
     tag = "organising",
     operation_id = "event_stats",
-    params(EventPath),
+    params(EventPath, StatsParameters),
     responses((status = 200, description = "as asked for", body = Stats), NotYours, NotThere),
     security(("bearer" = [])),
 )]
 pub(super) async fn stats(
     State(reads): State<Reads>,
     PathId(id): PathId<EventId>,
-    Query(NoParameters {}): Query<NoParameters>,
+    Query(parameters): Query<StatsParameters>,
     caller: Caller,
     presented: Presented,
 ) -> Result<Response, Problem> {
+    let series = match given(parameters.series).as_deref() {
+        None => false,
+        Some("minute") => true,
+        Some(_) => return Err(Problem::invalid("series", "write minute")),
+    };
     let as_of = reads.settle(presented).await?;
     let event = reads.managed_event(id, &caller).await?;
     let counters = reads.counters(id).await?;
@@ -284,8 +312,16 @@ pub(super) async fn stats(
         waitlist_count: counters.waiting,
         waitlist_limit: event.fields.waitlist_limit(),
         checked_in: counters.checked_in,
+        series: series.then(|| minutes(&reads, &id)),
     };
     Ok(Answer::new(body, as_of).into_response())
+}
+
+/// None of an event that is over: nobody comes or goes any more.
+fn minutes(reads: &Reads, event: &EventId) -> Vec<MinuteBody> {
+    let minutes = reads.lines.minutes(event).unwrap_or_default().into_iter();
+    let body = |Minute { at, joined, left }| MinuteBody { at: WireTime(at), joined, left };
+    minutes.map(body).collect()
 }
 
 async fn participant(reads: &Reads, row: &RegistrationRow) -> Result<Participant, Problem> {

@@ -79,7 +79,7 @@ async fn every_malformed_request_gets_a_named_error() {
         (&format!("/api/events/{event}/bans?limit=x"), "limit"),
         (&format!("/api/events/{event}/bans?cursor=x"), "cursor"),
         ("/api/events/none/stats", "id"),
-        (&format!("/api/events/{event}/stats?series=minute"), "series"),
+        (&format!("/api/events/{event}/stats?series=day"), "series"),
         ("/api/me/joins?limit=x", "limit"),
         ("/api/me/joins?cursor=x", "cursor"),
         ("/api/me/joins?status=active", "status"),

@@ -274,6 +274,14 @@ async fn the_organiser_sees_participants_line_bans_and_figures() {
         "checked_in": 1,
     });
     assert_eq!(stats, expected);
+    let uri = format!("/api/events/{event}/stats?series=minute");
+    let minutes = world.body(organiser, &uri).await["series"].clone();
+    let sum = |what: &str| -> u64 {
+        minutes.as_array().unwrap().iter().filter_map(|minute| minute[what].as_u64()).sum()
+    };
+    assert_eq!((sum("joined"), sum("left")), (7, 2), "{minutes}");
+    let uri = format!("/api/events/{event}/stats?series=hour");
+    assert_eq!(world.code(organiser, &uri).await, (400, "validation_failed".to_owned()));
 }
 
 #[tokio::test]

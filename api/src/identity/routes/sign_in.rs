@@ -81,12 +81,19 @@ pub(super) async fn login(
 ) -> Result<Response, Problem> {
     let refused = || Problem::new(ErrorCode::InvalidCredentials);
     let account = match Address::parse(&body.email) {
-        Ok(email) => identity.account_of(&email).await.map_err(IdentityError::into_problem)?,
+        Ok(email) => {
+            // Before anything is read or hashed.
+            identity.shared.tries.check(&email.key())?;
+            identity.account_of(&email).await.map_err(IdentityError::into_problem)?
+        }
         Err(_) => None,
     };
     let kept = account.as_ref().and_then(|account| account.password.as_deref());
     let checked = identity.shared.passwords.check(&body.password, kept).await.map_err(hashing)?;
     let (Some(account), Checked::Right { upgraded }) = (&account, checked) else {
+        // Of an account that is there: addresses that somebody made up are not ours to keep.
+        let id = account.map(|account| account.id.to_string());
+        tracing::warn!(account = id, "a sign-in is refused");
         return Err(refused());
     };
     // Only who knows the password learns that the account is locked.
@@ -191,6 +198,7 @@ impl Identity {
             ended.map_err(IdentityError::into_problem)?;
             return Err(Problem::new(ErrorCode::InvalidCredentials));
         }
+        tracing::info!(account = %account.id, session = %session.id, "signed in");
         self.with_tokens(status, account, &session, &token)
     }
 

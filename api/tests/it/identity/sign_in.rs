@@ -114,3 +114,24 @@ async fn while_the_tables_are_away_signing_in_says_when_to_come_again() {
     let listed = world.get("/api/auth/sessions", &token).await;
     assert_eq!(listed.body["data"].as_array().unwrap().len(), 3, "{listed:?}");
 }
+
+#[tokio::test]
+async fn one_account_is_tried_so_often_from_wherever_and_whether_it_is_there_or_not() {
+    let world = World::new();
+    world.register("ada@b.co").await;
+    for email in ["ada@b.co", "Nobody@b.co"] {
+        let mut refused = None;
+        for _ in 0..30 {
+            let said = world.login(email, "wrong").await;
+            if said.code() == "rate_limited" {
+                refused = Some(said);
+                break;
+            }
+            assert_eq!(said.code(), "invalid_credentials");
+        }
+        assert_eq!(refused.map(|said| said.status), Some(StatusCode::TOO_MANY_REQUESTS), "{email}");
+    }
+    let said = world.login("ADA@b.co", PASSWORD).await;
+    assert_eq!(said.code(), "rate_limited", "the right password is not looked at either");
+    assert_eq!(world.login("eve@b.co", "wrong").await.code(), "invalid_credentials");
+}

@@ -11,6 +11,7 @@ use axum::http::response::Parts;
 use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
+use cityevents_api::identity::Names;
 use cityevents_api::lines::Lines;
 use cityevents_api::{ApiMetrics, ProjectionProgress, Reads, ReadsParts, router};
 use cityevents_domain::actor::{Actor, Role};
@@ -93,6 +94,7 @@ impl World {
         let draining = Shutdown::new();
         let parts = ReadsParts {
             views: views.clone(),
+            names: Names::new(views.records.clone(), facts.clock()),
             lines: Arc::clone(&lines),
             progress: Arc::clone(&progress),
             projection: PROJECTION.to_owned(),

@@ -16,6 +16,11 @@ pub(super) fn describe(routes: OpenApiRouter) -> Router {
     routes.merge(SwaggerUi::new("/docs").url("/openapi.json", document))
 }
 
+/// Whether a route is of the page, and not a call.
+pub(super) fn is_page(route: Option<&str>) -> bool {
+    route.is_some_and(|route| route == "/openapi.json" || route.starts_with("/docs"))
+}
+
 /// The call that tells the public keys.
 pub(super) fn keys(ring: KeyRing) -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(jwks)).with_state(ring)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::http::Method;
 use cityevents_api::identity::mail::{FolderMail, MailPort};
-use cityevents_api::identity::{self, Identity, IdentityParts, LeaveEvents};
+use cityevents_api::identity::{self, Identity, IdentityParts, LeaveEvents, Names};
 use cityevents_api::lines::{Lines, LinesMetrics, LinesOptions};
 use cityevents_api::standing::{AccountChanges, AccountStandings, StandingsMetrics, sweep};
 use cityevents_api::{ApiMetrics, ProjectionProgress, Reads, ReadsParts};
@@ -179,6 +179,7 @@ fn reads(
     };
     Ok(Reads::new(ReadsParts {
         views: views.clone(),
+        names: Names::new(views.records.clone(), source.clock.clone()),
         lines,
         progress: progress.clone(),
         projection: projection::NAME.to_owned(),
@@ -242,6 +243,9 @@ async fn watch(component: Component, problem: impl Fn() -> Option<String> + Send
 fn policy(method: &Method, route: Option<&str>) -> RoutePolicy {
     if matches!(route, Some("/healthz" | "/readyz")) {
         return RoutePolicy::of(CallClass::Unlimited);
+    }
+    if contract::is_page(route) {
+        return RoutePolicy::of(CallClass::Page);
     }
     cityevents_ingest::routes::route_policy(method, route)
         .or_else(|| identity::route_policy(method, route))

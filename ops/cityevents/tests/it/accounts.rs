@@ -117,6 +117,9 @@ fn who_is_banned_or_erased_gives_their_place_to_the_line() {
         post(http, "/api/events", &owner, &fields).json()["id"].as_str().unwrap().to_owned();
     let publish = format!("/api/events/{event}/publish");
     assert_eq!(post(http, &publish, &owner, &Value::Null).status, 200);
+    let shown = || send(http, "GET", &format!("/api/events/{event}"), "", &Value::Null).json();
+    poll_for(DEADLINE, || shown()["status"] == "published");
+    assert_eq!(shown()["organizer_name"], "owner");
     let people = ["ada", "ben", "eve"].map(register);
     for (number, (_, bearer)) in people.iter().enumerate() {
         let headers = format!("{bearer}idempotency-key: {number}\r\n");

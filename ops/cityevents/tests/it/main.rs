@@ -23,5 +23,6 @@ mod instance;
 mod lag;
 mod planted;
 mod rows;
+mod security;
 mod shutdown;
 mod web;

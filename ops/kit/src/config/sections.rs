@@ -181,10 +181,12 @@ sections! {
         enabled: bool,
         callers_max: u32,
         login: Rate,
+        account: Rate,
         register: Rate,
         account_mail: Rate,
         join: Rate,
         bulk: Rate,
+        page: Rate,
         general: Rate,
     }
     /// An allowance of requests that comes back evenly over the window.

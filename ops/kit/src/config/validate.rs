@@ -158,6 +158,8 @@ pub(super) fn validate(config: &Config) -> Vec<(&'static str, String)> {
     check("limits.callers_max", limits.callers_max >= 1, "at least 1");
     for (requests_key, window_key, rate) in [
         ("limits.login.requests", "limits.login.window", &limits.login),
+        ("limits.account.requests", "limits.account.window", &limits.account),
+        ("limits.page.requests", "limits.page.window", &limits.page),
         ("limits.register.requests", "limits.register.window", &limits.register),
         ("limits.account_mail.requests", "limits.account_mail.window", &limits.account_mail),
         ("limits.join.requests", "limits.join.window", &limits.join),

@@ -74,7 +74,7 @@ pub use self::no_body::NoBody;
 pub use self::path::{PathId, PathIds};
 pub use self::policy::{BodyKind, CallClass, RoutePolicy};
 pub use self::query::{PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, Page, Query};
-pub use self::rate_limit::{CallerKey, RateDecision, RateLimits};
+pub use self::rate_limit::{AccountLimit, CallerKey, RateDecision, RateLimits};
 pub use self::request_id::RequestId;
 pub use self::server::{ServeOptions, serve};
 pub use self::trace_context::TraceContext;

@@ -43,6 +43,8 @@ pub enum CallerKey {
     User(UserId),
     /// An address; of IPv6 the network.
     Address(IpAddr),
+    /// Whoever tries to sign in to an account, by the hash of its address.
+    Account(u64),
     /// One of those who share a bucket.
     Shared(u64),
 }
@@ -86,6 +88,7 @@ pub struct RateLimits<C: Clock + Clone = DefaultClock> {
     account_mail: ClassLimit<C>,
     join: ClassLimit<C>,
     bulk: ClassLimit<C>,
+    page: ClassLimit<C>,
     general: ClassLimit<C>,
 }
 
@@ -122,6 +125,7 @@ impl<C: Clock + Clone> RateLimits<C> {
             account_mail: class("account_mail", &limits.account_mail),
             join: class("join", &limits.join),
             bulk: class("bulk", &limits.bulk),
+            page: class("page", &limits.page),
             general: class("general", &limits.general),
         }
     }
@@ -139,11 +143,40 @@ impl<C: Clock + Clone> RateLimits<C> {
             CallClass::AccountMail => (&self.account_mail, false),
             CallClass::Bulk => (&self.bulk, false),
             CallClass::Join => (&self.join, true),
+            CallClass::Page => (&self.page, true),
             CallClass::General => (&self.general, true),
             CallClass::Unlimited => return None,
         };
         let user = user.filter(|_| by_user).map(CallerKey::User);
         self.enabled.then(|| limit.check(user.unwrap_or_else(|| CallerKey::of_address(address))))
+    }
+}
+
+/// How often somebody may try to sign in to one account, wherever they try from.
+pub struct AccountLimit {
+    limit: ClassLimit<DefaultClock>,
+    enabled: bool,
+}
+
+impl AccountLimit {
+    /// By the wall clock.
+    pub fn new(limits: &Limits) -> Self {
+        let callers_max = limits.callers_max as usize;
+        let limit =
+            ClassLimit::new("account", &limits.account, callers_max, DefaultClock::default());
+        Self { limit, enabled: limits.enabled }
+    }
+
+    /// Takes one try from the allowance of an account, whether there is such an account or not.
+    ///
+    /// # Errors
+    /// When nothing is left of it.
+    pub fn check(&self, account: &str) -> Result<(), Problem> {
+        let mut hasher = DefaultHasher::new();
+        account.hash(&mut hasher);
+        let key = CallerKey::Account(hasher.finish());
+        let refused = self.enabled.then(|| self.limit.check(key).to_problem()).flatten();
+        refused.map_or(Ok(()), Err)
     }
 }
 
@@ -266,6 +299,18 @@ mod tests {
         }
         assert!(limits.check(CallClass::Login, None, ADDRESS).unwrap().retry_after.is_some());
         assert_eq!(limits.check(CallClass::Unlimited, None, ADDRESS), None);
+    }
+
+    #[test]
+    fn one_account_is_tried_so_often_and_others_are_not_hindered() {
+        let config = Config::load(Sources::default()).unwrap().config;
+        let limit = AccountLimit::new(&config.limits);
+        for _ in 0..config.limits.account.requests {
+            limit.check("ada@example.org").unwrap();
+        }
+        let refused = limit.check("ada@example.org").unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::RateLimited);
+        limit.check("eve@example.org").unwrap();
     }
 
     #[test]

@@ -1,0 +1,86 @@
+//! What SECURITY.md promises and no other test shows.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::instance::{DEADLINE, Instance, poll_for};
+use super::web::{Answer, Connection};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn get(address: std::net::SocketAddr, path: &str, id: &str) -> Answer {
+    let mut connection = Connection::open(address).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nx-request-id: {id}\r\n\r\n");
+    connection.write(request.as_bytes()).unwrap();
+    connection.read().unwrap()
+}
+
+#[test]
+fn each_test_that_the_table_names_is_there() {
+    let table = fs::read_to_string(repository().join("ops/docs/SECURITY.md")).unwrap();
+    let mut sources = String::new();
+    for room in ["api", "ingest", "ops", "processors", "schemas"] {
+        read_all(&repository().join(room), &mut sources);
+    }
+    let mut named = 0;
+    for row in table.lines().filter(|line| line.starts_with("| ")) {
+        // The last cell of a row with an item of the standard.
+        let cells: Vec<_> = row.split(" | ").collect();
+        if cells.len() != 3 || !row.chars().nth(2).is_some_and(|first| first.is_ascii_digit()) {
+            continue;
+        }
+        for name in cells[2].split('`').skip(1).step_by(2) {
+            let is_there = match name.contains('/') {
+                true => repository().join(name).exists(),
+                false => sources.contains(&format!("fn {name}(")),
+            };
+            assert!(is_there, "{name} of {row}");
+            named += 1;
+        }
+    }
+    assert!(named > 40, "only {named} tests are named");
+}
+
+fn read_all(folder: &Path, sources: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
+            read_all(&path, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            sources.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn what_is_for_operators_is_not_on_the_public_listener() {
+    let folder = tempfile::tempdir().unwrap();
+    let instance = Instance::start(folder.path());
+    for path in ["/metrics", "/livez", "/startupz", "/debug/assignment"] {
+        assert_eq!(get(instance.http, path, "one").status, 404, "{path}");
+        assert_eq!(get(instance.ops, path, "one").status, 200, "{path}");
+    }
+    instance.stop();
+}
+
+#[test]
+fn every_request_leaves_a_line_that_tells_its_id_and_status() {
+    let folder = tempfile::tempdir().unwrap();
+    let instance = Instance::start(folder.path());
+    get(instance.http, "/api/events", "a-good-one");
+    get(instance.http, "/api/nothing", "a-bad-one");
+    let status_of = |id: &str| {
+        let lines: Vec<Value> =
+            instance.log().lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let line = lines.iter().find(|line| line["request.id"] == id)?;
+        assert!(line["timestamp"].as_str().is_some_and(|at| at.ends_with('Z')), "{line}");
+        line["http.status"].as_u64()
+    };
+    poll_for(DEADLINE, || status_of("a-good-one").is_some() && status_of("a-bad-one").is_some());
+    assert_eq!((status_of("a-good-one"), status_of("a-bad-one")), (Some(200), Some(404)));
+    instance.stop();
+}
