@@ -1,0 +1,3 @@
+//! Mails as people get them.
+
+mod letters;
