@@ -1,18 +1,10 @@
-//! Events as calendars read them: iCalendar (RFC 5545).
+//! Events as calendars subscribe to them.
 
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use cityevents_domain::event::{Event, EventStatus};
-use cityevents_domain::time::Timestamp;
-use icalendar::{Calendar, Component as _, EventLike as _};
-use jiff::fmt::strtime;
-
-/// Names who wrote a calendar (RFC 5545, 3.7.3).
-const PRODUCT: &str = "-//CityEvents//CityEvents//EN";
-/// UTC, form 2 of RFC 5545, 3.3.5.
-const TIME_FORM: &str = "%Y%m%dT%H%M%SZ";
-/// How often a calendar that is subscribed to should be read again (RFC 7986, 5.7).
-const REFRESH: &str = "PT1H";
+use cityevents_kit::calendar::{Entry, EntryStatus, published};
+use icalendar::Calendar;
 
 /// Whether somebody comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,21 +17,9 @@ pub(crate) enum Attendance {
 
 /// Events as one calendar, under a name.
 pub(crate) fn calendar(name: &str, events: &[(Event, Attendance)]) -> Calendar {
-    let mut calendar = Calendar::empty();
-    for (key, value) in [
-        ("VERSION", "2.0"),
-        ("PRODID", PRODUCT),
-        ("CALSCALE", "GREGORIAN"),
-        ("METHOD", "PUBLISH"),
-        ("REFRESH-INTERVAL;VALUE=DURATION", REFRESH),
-        ("X-WR-CALNAME", &one_line(name)),
-    ] {
-        calendar.append_property((key, value));
-    }
-    for (event, attendance) in events {
-        calendar.push(entry(event, *attendance));
-    }
-    calendar
+    let entries: Vec<_> =
+        events.iter().map(|(event, attendance)| entry(event, *attendance)).collect();
+    published(name, &entries)
 }
 
 /// A calendar as an answer.
@@ -54,42 +34,26 @@ pub(crate) fn answer(calendar: &Calendar) -> Response {
     response
 }
 
-fn entry(event: &Event, attendance: Attendance) -> icalendar::Event {
+fn entry(event: &Event, attendance: Attendance) -> Entry<'_> {
     let fields = &event.fields;
-    let place = [&*fields.location, &*fields.city];
-    let place: Vec<_> = place.into_iter().filter(|part| !part.is_empty()).collect();
     let status = match (event.status, attendance) {
-        (EventStatus::Canceled, _) => "CANCELLED",
-        (EventStatus::Draft, _) | (_, Attendance::Waiting) => "TENTATIVE",
-        (EventStatus::Published | EventStatus::Ended, Attendance::Certain) => "CONFIRMED",
+        (EventStatus::Canceled, _) => EntryStatus::Canceled,
+        (EventStatus::Draft, _) | (_, Attendance::Waiting) => EntryStatus::Tentative,
+        (EventStatus::Published | EventStatus::Ended, Attendance::Certain) => {
+            EntryStatus::Confirmed
+        }
     };
-    let mut entry = icalendar::Event::new();
-    entry
-        .uid(&format!("{}@cityevents", event.id))
-        .add_property("DTSTAMP", time(event.updated_at))
-        .add_property("DTSTART", time(fields.start_time))
-        .add_property("DTEND", time(fields.end_time))
-        .add_property("SEQUENCE", event.version.to_string())
-        .add_property("STATUS", status)
-        .add_property("CATEGORIES", one_line(&fields.category))
-        .location(&one_line(&place.join(", ")))
-        .summary(&one_line(&fields.title))
-        .description(&lines(&fields.description));
-    entry
-}
-
-fn time(at: Timestamp) -> String {
-    let at = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default();
-    strtime::format(TIME_FORM, at).unwrap_or_default()
-}
-
-/// Without anything that would end a line.
-fn one_line(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
-}
-
-/// With line feeds only, which are escaped.
-fn lines(text: &str) -> String {
-    let text = text.replace("\r\n", "\n");
-    text.chars().map(|one| if one.is_control() && one != '\n' { ' ' } else { one }).collect()
+    Entry {
+        id: event.id,
+        version: event.version,
+        written_at: event.updated_at,
+        start_time: fields.start_time,
+        end_time: fields.end_time,
+        title: &fields.title,
+        description: &fields.description,
+        category: &fields.category,
+        location: &fields.location,
+        city: &fields.city,
+        status: Some(status),
+    }
 }

@@ -5,6 +5,7 @@
 //! over HTTP, recognises who asks, and stops.
 
 pub mod breaker;
+pub mod calendar;
 pub mod config;
 pub mod consistency;
 pub mod event_body;

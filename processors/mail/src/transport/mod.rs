@@ -12,8 +12,10 @@ use crate::Mail;
 /// Takes mails over. It does not try again, and it keeps no mail: whoever gets an error keeps it.
 pub trait Transport: Send + Sync {
     /// Delivers one mail. When this returns without an error, it is not forgotten.
-    fn deliver<'mail>(&'mail self, mail: &'mail Mail)
-    -> BoxFuture<'mail, Result<(), DeliveryError>>;
+    fn deliver<'mail>(
+        &'mail self,
+        mail: &'mail Mail,
+    ) -> BoxFuture<'mail, Result<(), DeliveryError>>;
 }
 
 /// What a failure means for the mail, and for those behind it.

@@ -27,7 +27,10 @@ pub struct Recipient {
 /// Without anything of the person.
 impl std::fmt::Debug for Recipient {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Recipient").field("language", &self.language).finish_non_exhaustive()
+        formatter
+            .debug_struct("Recipient")
+            .field("language", &self.language)
+            .finish_non_exhaustive()
     }
 }
 

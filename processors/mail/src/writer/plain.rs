@@ -8,8 +8,10 @@ use crate::{EventCard, Letter, Standing};
 
 /// Subject and text.
 pub(super) fn render(site: &Site, letter: &Letter, recipient: &Recipient) -> (String, String) {
-    let hello =
-        recipient.name.as_ref().map_or_else(|| "Hello,".to_owned(), |name| format!("Hello {name},"));
+    let hello = recipient
+        .name
+        .as_ref()
+        .map_or_else(|| "Hello,".to_owned(), |name| format!("Hello {name},"));
     let link = |path: &str, token: &str| format!("{}/{path}?token={token}", site.public_url);
     let (subject, said) = match letter {
         Letter::VerifyAddress { token } => (
