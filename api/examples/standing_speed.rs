@@ -39,6 +39,7 @@ fn change(number: u32, version: u64) -> AccountChange {
         revoked_before: Some(Timestamp::from_millis(NOW_MS)),
         kept_session: None,
         updated_at: Timestamp::from_millis(NOW_MS),
+        ended_session: None,
     }
 }
 

@@ -18,6 +18,7 @@ use cityevents_domain::time::Timestamp;
 use cityevents_kit::Problem;
 use cityevents_kit::event_body::{WireTime, is_ended, wire_status};
 use cityevents_kit::keys::Caller;
+use cityevents_views::EventRow;
 use futures::stream;
 use prometheus_client::metrics::gauge::Gauge;
 use serde::Serialize;
@@ -91,8 +92,8 @@ struct Live {
     told: Option<broadcast::Receiver<Told>>,
     own: BTreeMap<EventId, Own>,
     counts: Option<Counts>,
-    /// Of the row of the event that the counts were made with: it may come after the lines.
-    event_seq: u64,
+    /// The row of the event that the counts were made with: it may come after the lines.
+    event: Option<EventRow>,
     looks: Interval,
     reread_at: Instant,
     ends_at: Instant,
@@ -141,7 +142,7 @@ impl Reads {
             told: user.map(|user| self.lines.listen(user)),
             own: BTreeMap::new(),
             counts: None,
-            event_seq: 0,
+            event: None,
             looks,
             reread_at: now + REREAD_SOON,
             ends_at: now + LIFETIME,
@@ -223,11 +224,12 @@ impl Live {
     async fn say_counts(&mut self, messages: &mut Vec<Message>) {
         let Watched::Event(event) = self.watched else { return };
         let line = self.reads.lines.counters_and_change(&event);
+        let seen_seq = self.event.as_ref().map_or(0, |row| row.event_seq);
         let is_as_before = |counts: &Counts| match line {
             Some((now, changed_seq)) => {
                 now.active == counts.active_participants
                     && now.waiting == counts.waitlist_count
-                    && changed_seq <= self.event_seq
+                    && changed_seq <= seen_seq
             }
             // The lines forget an event that is over; its row says so, once it does.
             None => counts.ended || counts.status == wire_status(EventStatus::Canceled),
@@ -235,9 +237,21 @@ impl Live {
         if self.counts.as_ref().is_some_and(is_as_before) {
             return;
         }
-        let Ok(Some(row)) = self.reads.views.events.event(event).await else { return };
-        let Ok(counters) = self.reads.counters(event).await else { return };
-        self.event_seq = row.event_seq;
+        // Joins do not change the event, and its end is known from the row.
+        let is_known =
+            self.event.is_some() && line.is_some_and(|(_, changed_seq)| changed_seq <= seen_seq);
+        if !is_known {
+            let Ok(Some(row)) = self.reads.views.events.event(event).await else { return };
+            self.event = Some(row);
+        }
+        let Some(row) = &self.event else { return };
+        let counters = match line {
+            Some((counters, _)) => counters,
+            None => match self.reads.counters(event).await {
+                Ok(counters) => counters,
+                Err(_) => return,
+            },
+        };
         let capacity = row.event.fields.capacity;
         let counts = Counts {
             event_id: event,

@@ -3,18 +3,22 @@
 //! Changes of one batch are folded into one mutation a row first. Every mutation carries a write
 //! timestamp from the log (`event_seq`, or the command's offset for outcomes), so replays and two
 //! projections at once are harmless. Progress is written in the same call behind all rows up to it.
+//!
+//! What staff did to events of others is kept as records besides, before the progress that covers it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cityevents_domain::fact::{Change, Fact};
+use cityevents_domain::fact::{Change, EventCause, Fact};
 use cityevents_domain::ids::{CommandId, EventId, UserId};
+use cityevents_domain::registration::RegistrationCause;
 use cityevents_domain::time::{Millis, Timestamp};
 use cityevents_runtime::chain::Cursor;
 use cityevents_runtime::consumer::FactSink;
 use cityevents_runtime::follower::{LinkedRecord, Position};
 use cityevents_runtime::host::TaskError;
 use cityevents_schemas::message::{Closed, ClosedVerdict, Link, decode_link};
+use cityevents_views::staff_acts::{StaffAct, StaffDeed};
 use cityevents_views::{
     BanRow, CountersRow, EventRow, Mutation, OutcomeRow, OutcomeVerdict, ProgressRow,
     RegistrationRow, Row, Views, ViewsError, WriteTimestamp,
@@ -68,14 +72,19 @@ impl FactSink for Projection {
     }
 
     fn write(&mut self, links: &[LinkedRecord], after: Position) -> Result<(), TaskError> {
-        let mut rows = Rows::default();
+        let (mut rows, mut acts) = (Rows::default(), Vec::new());
         for linked in links {
             let value = linked.record.value.as_deref().unwrap_or_default();
             let link = decode_link(value).map_err(|error| {
                 let place = format!("partition {} offset {}", self.partition, linked.record.offset);
                 unreadable_fact(&place, &error)
             })?;
+            acts.extend(link.fact.as_ref().and_then(act_of));
             rows.take(link, linked.cursor);
+        }
+        // Before the progress that covers them.
+        for act in acts {
+            self.keep(&act, &rows)?;
         }
         let progress = ProgressRow {
             projection: NAME.to_owned(),
@@ -90,6 +99,62 @@ impl FactSink for Projection {
         (self.on_progress)(self.partition, Some(after.offset));
         Ok(())
     }
+}
+
+impl Projection {
+    /// Keeps what somebody of the staff did, if it was not to an event of their own. The same act is
+    /// the same record, so that it may come again.
+    fn keep(&self, act: &StaffAct, rows: &Rows) -> Result<(), TaskError> {
+        let owner = match rows.0.get(&Key::Event(act.event)).map(|mutation| &mutation.row) {
+            Some(Row::Event(row)) => Some(row.event.owner),
+            _ => {
+                let event = block_on(self.views.events.event(act.event)).map_err(from_views)?;
+                event.map(|row| row.event.owner)
+            }
+        };
+        if owner == Some(act.actor) {
+            return Ok(());
+        }
+        for place in act.places() {
+            block_on(self.views.records.add_place(place, act.at)).map_err(from_views)?;
+        }
+        // That it is there already is as good.
+        block_on(self.views.records.change(act.to_change())).map_err(from_views)?;
+        Ok(())
+    }
+}
+
+/// What a fact says that somebody of the staff did to an event; whose it is, it may not say.
+fn act_of(fact: &Fact) -> Option<StaffAct> {
+    let actor = fact.actor.user().filter(|_| fact.actor.is_staff())?;
+    let deed_of = |change: &Change| match change {
+        Change::Event { cause, .. } => match cause {
+            EventCause::Updated { .. } => Some((StaffDeed::Update, None)),
+            EventCause::Published => Some((StaffDeed::Publish, None)),
+            EventCause::Unpublished => Some((StaffDeed::Unpublish, None)),
+            EventCause::Canceled => Some((StaffDeed::Cancel, None)),
+            EventCause::Created | EventCause::Ended => None,
+        },
+        Change::Registration { cause, registration, .. } => {
+            let person = Some(registration.user);
+            match cause {
+                RegistrationCause::Kicked => Some((StaffDeed::Kick, person)),
+                RegistrationCause::Banned => Some((StaffDeed::Ban, person)),
+                RegistrationCause::Lifted => Some((StaffDeed::Unban, person)),
+                RegistrationCause::CheckedIn => Some((StaffDeed::CheckIn, person)),
+                RegistrationCause::Joined
+                | RegistrationCause::Promoted
+                | RegistrationCause::Left
+                | RegistrationCause::EventCanceled => None,
+            }
+        }
+        Change::Banned(ban) => Some((StaffDeed::Ban, Some(ban.user))),
+        Change::Unbanned { user } => Some((StaffDeed::Unban, Some(*user))),
+        Change::Message { .. } => Some((StaffDeed::Message, None)),
+    };
+    let (deed, person) = fact.changes.iter().find_map(deed_of)?;
+    let (id, at, event) = (fact.command, fact.at, fact.event);
+    Some(StaffAct { id, at, actor, event, deed, person })
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -181,5 +246,66 @@ fn from_views(error: ViewsError) -> TaskError {
         TaskError::Restart(error.to_string())
     } else {
         TaskError::Stop(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cityevents_domain::actor::{Actor, Role};
+    use cityevents_domain::event::Counters;
+    use cityevents_domain::fact::Outcome;
+    use cityevents_domain::registration::{Registration, RegistrationStatus};
+
+    use super::*;
+
+    fn registration(cause: RegistrationCause, person: u8) -> Change {
+        let at = Timestamp::from_millis(1);
+        let registration = Registration {
+            user: UserId::from_bytes([person; 16]),
+            status: RegistrationStatus::Active,
+            joined_at: at,
+            updated_at: at,
+            ticket: None,
+            checked_in_at: None,
+        };
+        Change::Registration { cause, registration, position: None, reason: None }
+    }
+
+    fn act(role: Role, changes: Vec<Change>) -> Option<(StaffDeed, Option<UserId>)> {
+        let fact = Fact {
+            event: EventId::from_bytes([1; 16]),
+            event_seq: 9,
+            command: CommandId::from_bytes([2; 16]),
+            command_digest: 0,
+            at: Timestamp::from_millis(5),
+            actor: Actor::Person { user: UserId::from_bytes([3; 16]), role },
+            changes,
+            counters: Counters::default(),
+            outcome: Outcome::Done { at: Timestamp::from_millis(5) },
+        };
+        act_of(&fact).map(|act| (act.deed, act.person))
+    }
+
+    #[test]
+    fn an_act_of_staff_is_told_from_what_people_do_themselves() {
+        let kick = || {
+            vec![
+                registration(RegistrationCause::Kicked, 7),
+                registration(RegistrationCause::Promoted, 8),
+            ]
+        };
+        let kicked = Some((StaffDeed::Kick, Some(UserId::from_bytes([7; 16]))));
+        assert_eq!(act(Role::Moderator, kick()), kicked);
+        assert_eq!(act(Role::Admin, kick()), kicked);
+        assert_eq!(act(Role::User, kick()), None, "an organiser");
+        let left = registration(RegistrationCause::Left, 3);
+        let promoted = registration(RegistrationCause::Promoted, 8);
+        assert_eq!(act(Role::Admin, vec![left, promoted]), None, "somebody of the staff leaves");
+        let lifted = Change::Unbanned { user: UserId::from_bytes([7; 16]) };
+        assert_eq!(
+            act(Role::Admin, vec![lifted]),
+            Some((StaffDeed::Unban, Some(UserId::from_bytes([7; 16]))))
+        );
+        assert_eq!(act(Role::Admin, Vec::new()), None);
     }
 }

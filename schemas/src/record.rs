@@ -99,11 +99,12 @@ macro_rules! version {
 }
 
 /// All versions of all records. The last of a record is the current one. Add lines; change none.
-pub(crate) static VERSIONS: [Version; 6] = [
+pub(crate) static VERSIONS: [Version; 7] = [
     version!(EventCommand, 1, 1001),
     version!(EventFact, 1, 2001),
     version!(CommandReply, 1, 3001),
     version!(Event, 1, 4001),
     version!(Registration, 1, 5001),
     version!(AccountChange, 1, 6001),
+    version!(AccountChange, 2, 6002),
 ];

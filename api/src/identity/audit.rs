@@ -1,4 +1,7 @@
-//! What staff did to accounts, and who.
+//! What staff did, and who.
+//!
+//! What they did to events of others is told by the facts, and kept as records by who projects those
+//! ([`cityevents_views::staff_acts`]); what they did to accounts is kept here.
 //!
 //! An act is written into the row that it changes, in the same change: there is no act without its
 //! trace, and no trace of what did not happen. The places that list it come before; one without its
@@ -7,6 +10,7 @@
 use cityevents_domain::actor::Role;
 use cityevents_domain::ids::UserId;
 use cityevents_views::records::{Place, PlacesQuery};
+use cityevents_views::staff_acts::{EVERYTHING, StaffAct, by_actor, on_target};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -17,7 +21,6 @@ use super::{Account, Identity};
 const KEPT_MAX: usize = 200;
 /// Places that are looked at for one page.
 const LOOKED_MAX: usize = 500;
-const EVERYTHING: &[u8] = b"audit/all";
 
 /// What somebody of the staff did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,9 +67,16 @@ pub(super) struct Act {
 
 /// An act, and to whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) act: Act,
-    pub(super) target: UserId,
+pub(super) enum Entry {
+    /// On an account.
+    Account {
+        /// What was done.
+        act: Act,
+        /// Whose it is.
+        target: UserId,
+    },
+    /// On an event of somebody else.
+    Event(StaffAct),
 }
 
 /// Where an entry stands in every list that has it.
@@ -75,9 +85,20 @@ pub(super) struct EntryPosition(Vec<u8>);
 
 impl Entry {
     pub(super) fn position(&self) -> EntryPosition {
-        let at = self.act.at_ms.max(0).cast_unsigned().to_be_bytes();
-        let ids = [self.act.id.as_bytes().as_slice(), self.target.as_bytes()].concat();
+        let (act, target) = match self {
+            Self::Account { act, target } => (act, target),
+            Self::Event(act) => return EntryPosition(act.position()),
+        };
+        let at = act.at_ms.max(0).cast_unsigned().to_be_bytes();
+        let ids = [act.id.as_bytes().as_slice(), target.as_bytes()].concat();
         EntryPosition([at.as_slice(), &ids].concat())
+    }
+
+    const fn actor(&self) -> Option<UserId> {
+        match self {
+            Self::Account { act, .. } => act.actor,
+            Self::Event(act) => Some(act.actor),
+        }
     }
 }
 
@@ -87,22 +108,16 @@ impl crate::lists::Place for EntryPosition {
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        (bytes.len() == 40).then(|| Self(bytes.to_vec()))
+        let is_one = bytes.len() == 40 || StaffAct::key_at(bytes).is_some();
+        is_one.then(|| Self(bytes.to_vec()))
     }
-}
-
-fn by_actor(actor: &UserId) -> Vec<u8> {
-    [b"audit/actor/".as_slice(), actor.as_bytes()].concat()
-}
-
-fn on_target(target: &UserId) -> Vec<u8> {
-    [b"audit/target/".as_slice(), target.as_bytes()].concat()
 }
 
 /// Which entries are asked for.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Wanted {
     pub(super) actor: Option<UserId>,
+    /// An account or an event: their ids are of one kind.
     pub(super) target: Option<UserId>,
 }
 
@@ -123,8 +138,9 @@ impl Identity {
         let store = &self.shared.store;
         let id = uuid::Builder::from_random_bytes(random()?).into_uuid();
         let act = Act { id, at_ms: store.now().as_millis(), actor: actor.copied(), deed };
-        let entry = Entry { act: act.clone(), target: *target };
-        let lists = [Some(EVERYTHING.to_vec()), actor.map(by_actor), Some(on_target(target))];
+        let entry = Entry::Account { act: act.clone(), target: *target };
+        let on_target = on_target(target.as_bytes());
+        let lists = [Some(EVERYTHING.to_vec()), actor.map(by_actor), Some(on_target)];
         for list in lists.into_iter().flatten() {
             store.add_place(Place { list, position: entry.position().0 }).await?;
         }
@@ -147,7 +163,7 @@ impl Identity {
         limit: usize,
     ) -> Result<(Vec<Entry>, Option<EntryPosition>), IdentityError> {
         let list = match (wanted.target, wanted.actor) {
-            (Some(target), _) => on_target(&target),
+            (Some(target), _) => on_target(target.as_bytes()),
             (None, Some(actor)) => by_actor(&actor),
             (None, None) => EVERYTHING.to_vec(),
         };
@@ -163,13 +179,18 @@ impl Identity {
             }
             let found = self.entry(&position).await?;
             entries.extend(
-                found.filter(|entry| wanted.actor.is_none() || wanted.actor == entry.act.actor),
+                found.filter(|entry| wanted.actor.is_none() || wanted.actor == entry.actor()),
             );
         }
         Ok((entries, last))
     }
 
     async fn entry(&self, position: &[u8]) -> Result<Option<Entry>, IdentityError> {
+        if let Some(key) = StaffAct::key_at(position) {
+            let record = self.shared.views.records.record(key).await?;
+            let act = record.as_ref().map(StaffAct::of_record).transpose()?;
+            return Ok(act.map(Entry::Event));
+        }
         let ids = position.get(8..24).zip(position.get(24..40));
         let Some((Ok(act), Ok(target))) =
             ids.map(|(act, target)| (<[u8; 16]>::try_from(act), <[u8; 16]>::try_from(target)))
@@ -179,6 +200,6 @@ impl Identity {
         let (act, target) = (Uuid::from_bytes(act), UserId::from_bytes(target));
         let account = self.row(&target).await?;
         let act = account.and_then(|account| account.acts.into_iter().find(|one| one.id == act));
-        Ok(act.map(|act| Entry { act, target }))
+        Ok(act.map(|act| Entry::Account { act, target }))
     }
 }

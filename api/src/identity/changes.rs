@@ -68,6 +68,7 @@ impl Account {
             revoked_before: self.revoked_before_ms.map(Timestamp::from_millis),
             kept_session: None,
             updated_at: now,
+            ended_session: None,
         }
     }
 }

@@ -14,11 +14,12 @@ use cityevents_domain::registration::RegistrationStatus;
 use cityevents_kit::Component;
 use cityevents_kit::event_body::is_ended;
 use cityevents_views::records::{Place, PlacesQuery};
-use cityevents_views::{BoxFuture, OwnJoinPosition, RegistrationRow};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use cityevents_views::{BoxFuture, RegistrationRow};
+use futures::StreamExt as _;
+use futures::future::ready;
 
 use super::store::IdentityError;
-use super::{Account, Identity};
+use super::{Account, Identity, own_rows};
 
 /// Who is about to go, the oldest first.
 const LIST: &[u8] = b"accounts/departing";
@@ -28,10 +29,8 @@ const GRACE_MS: i64 = 5_000;
 const PATIENCE_MS: i64 = 60_000;
 /// How often the list is looked at.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// Most people that are seen to in one go.
+/// Places that are read at once.
 const PAGE: usize = 100;
-/// Registrations that are read at once.
-const JOINS_PAGE: usize = 200;
 /// Commands that are on their way at once.
 const LEAVING_AT_ONCE: usize = 16;
 
@@ -50,6 +49,9 @@ pub trait LeaveEvents: Send + Sync {
     /// Lets a person leave an event, and waits for the decision, which may be that there was nothing
     /// to leave.
     fn leave(&self, user: UserId, event: EventId) -> BoxFuture<'_, Result<(), LeaveError>>;
+
+    /// Lets the owner of an event call it off, and waits for the decision in the same way.
+    fn call_off(&self, owner: UserId, event: EventId) -> BoxFuture<'_, Result<(), LeaveError>>;
 }
 
 /// Somebody who is about to go, and since when.
@@ -81,28 +83,33 @@ impl Identity {
         store.add_place(departure.place()).await
     }
 
-    /// Leaves all events that are still to come, as far as the rows know.
+    /// Leaves all events that are still to come, as far as the rows know. One that cannot be left now
+    /// holds up no other.
     pub(super) async fn leave_events(&self, user: &UserId) -> Result<(), IdentityError> {
         let Some(leaving) = &self.shared.leaving else { return Ok(()) };
-        let mut after: Option<OwnJoinPosition> = None;
-        loop {
-            let registrations = &self.shared.views.registrations;
-            let page = registrations.own_joins(*user, after, JOINS_PAGE).await?;
-            let left = stream::iter(page.items).map(|row| async move {
-                if self.is_to_be_left(&row).await? {
-                    leaving.leave(*user, row.event).await?;
-                }
-                Ok::<_, IdentityError>(())
-            });
-            left.buffer_unordered(LEAVING_AT_ONCE).try_collect::<()>().await?;
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return Ok(()),
+        let left = own_rows::joins(&self.shared.views, *user).map(|row| async move {
+            let row = row?;
+            if self.is_to_be_left(&row).await? {
+                leaving.leave(*user, row.event).await?;
             }
-        }
+            Ok::<_, IdentityError>(())
+        });
+        let failed = left.buffer_unordered(LEAVING_AT_ONCE).filter_map(|left| ready(left.err()));
+        let failures: Vec<_> = failed.collect().await;
+        failures.into_iter().next().map_or(Ok(()), Err)
     }
 
-    /// The same, while nobody waits for it. What fails is done by the sweeper.
+    /// Calls off an event of somebody who is erased, and says whether there is none: one that was
+    /// published at that very moment would stay without anybody who can.
+    async fn has_nothing_to_call_off(&self, owner: &UserId) -> Result<bool, IdentityError> {
+        let Some(leaving) = &self.shared.leaving else { return Ok(true) };
+        let Some(event) = self.coming_event_of(owner).await? else { return Ok(true) };
+        leaving.call_off(*owner, event).await?;
+        // Its row comes after the decision: looked at next time.
+        Ok(false)
+    }
+
+    /// [`Identity::leave_events`], while nobody waits for it. What fails is done by the sweeper.
     pub(super) fn leave_events_in_background(&self, user: UserId) {
         let identity = self.clone();
         tokio::spawn(async move {
@@ -146,34 +153,50 @@ impl Identity {
         component.finished();
     }
 
-    /// One look at the list.
+    /// One look at the list. Who cannot be let go now holds up nobody behind them.
     ///
     /// # Errors
     /// When the tables or the log cannot be reached; the rest is done next time.
     pub async fn departures_page(&self) -> Result<(), IdentityError> {
-        let store = &self.shared.store;
-        let query =
-            PlacesQuery { list: LIST.to_vec(), descending: false, after: None, limit: PAGE };
-        for position in store.places(query).await? {
-            let Some(departure) = Departure::parse(&position) else { continue };
-            let waited_ms = store.now().as_millis().saturating_sub(departure.at_ms);
-            if waited_ms < GRACE_MS {
-                break;
-            }
-            let has_gone = match self.row(&departure.account).await? {
-                Some(account) if account.erased => {
-                    self.finish_erasing(&account).await?;
-                    true
+        let (mut after, mut failure) = (None, None);
+        loop {
+            let list = LIST.to_vec();
+            let query = PlacesQuery { list, descending: false, after: after.take(), limit: PAGE };
+            let positions = self.shared.store.places(query).await?;
+            let has_more = positions.len() == PAGE;
+            for position in &positions {
+                let Some(departure) = Departure::parse(position) else { continue };
+                let now_ms = self.shared.store.now().as_millis();
+                let waited_ms = now_ms.saturating_sub(departure.at_ms);
+                if waited_ms < GRACE_MS {
+                    return failure.map_or(Ok(()), Err);
                 }
-                Some(Account { locked, .. }) => locked,
-                None => false,
-            };
-            if has_gone {
-                self.leave_events(&departure.account).await?;
+                if let Err(error) = self.let_go(&departure, waited_ms).await {
+                    failure.get_or_insert(error);
+                }
             }
-            if has_gone || waited_ms >= PATIENCE_MS {
-                store.remove_place(departure.place()).await?;
+            match positions.last().filter(|_| has_more) {
+                Some(last) => after = Some(last.clone()),
+                None => return failure.map_or(Ok(()), Err),
             }
+        }
+    }
+
+    async fn let_go(&self, departure: &Departure, waited_ms: i64) -> Result<(), IdentityError> {
+        let account = &departure.account;
+        let (has_gone, is_all) = match self.row(account).await? {
+            Some(row) if row.erased => {
+                self.finish_erasing(&row).await?;
+                (true, self.has_nothing_to_call_off(account).await?)
+            }
+            Some(Account { locked, .. }) => (locked, true),
+            None => (false, true),
+        };
+        if has_gone {
+            self.leave_events(account).await?;
+        }
+        if is_all && (has_gone || waited_ms >= PATIENCE_MS) {
+            self.shared.store.remove_place(departure.place()).await?;
         }
         Ok(())
     }

@@ -6,20 +6,20 @@
 //! finished by the sweeper ([`super::departures`]), so the address stays in the row until its claim
 //! is released. On the log there are ids only, and texts that nobody can open without the key.
 
+use std::pin::pin;
+
 use cityevents_domain::actor::Role;
 use cityevents_domain::event::EventStatus;
 use cityevents_domain::ids::{EventId, UserId};
 use cityevents_kit::event_body::is_ended;
-use cityevents_views::OwnEventsQuery;
+use futures::TryStreamExt as _;
+use futures::future::ready;
 
 use super::account::{account_key, address_key};
 use super::notifications::notifications_key;
 use super::roles::RoleError;
 use super::store::{IdentityError, Kept as _};
-use super::{Account, Address, Identity};
-
-/// Own events that are read at once.
-const EVENTS_PAGE: usize = 200;
+use super::{Account, Address, Identity, own_rows};
 
 /// Why an account is not erased.
 #[derive(Debug, thiserror::Error)]
@@ -67,10 +67,13 @@ impl Identity {
         self.end_sessions(&account.id, None).await?;
         self.shared.views.person_keys.erase_person_key(account.id).await?;
         store.take_away(notifications_key(&account.id)).await?;
-        let Ok(address) = Address::parse(&account.email) else { return Ok(()) };
-        self.release(&address, &account.id).await?;
+        // One that is none by today's rules is claimed by nobody, and goes all the same.
+        if let Ok(address) = Address::parse(&account.email) {
+            self.release(&address, &account.id).await?;
+        }
         let without = |account: &Account| {
-            account.erased.then(|| Account { email: String::new(), ..account.clone() })
+            let has_one = account.erased && !account.email.is_empty();
+            has_one.then(|| Account { email: String::new(), ..account.clone() })
         };
         store.update(account_key(&account.id), without).await?;
         Ok(())
@@ -90,19 +93,15 @@ impl Identity {
     }
 
     /// A published event of a person that is not over.
-    async fn coming_event_of(&self, owner: &UserId) -> Result<Option<EventId>, IdentityError> {
-        let (now, mut after) = (self.shared.store.now(), None);
-        loop {
-            let statuses = Some(vec![EventStatus::Published]);
-            let query = OwnEventsQuery { owner: *owner, statuses, after, limit: EVENTS_PAGE };
-            let page = self.shared.views.events.own_events(query).await?;
-            let coming = page.items.iter().find(|row| !is_ended(&row.event, now));
-            match (coming, page.next) {
-                (Some(row), _) => return Ok(Some(row.event.id)),
-                (None, Some(next)) => after = Some(next),
-                (None, None) => return Ok(None),
-            }
-        }
+    pub(super) async fn coming_event_of(
+        &self,
+        owner: &UserId,
+    ) -> Result<Option<EventId>, IdentityError> {
+        let now = self.shared.store.now();
+        let statuses = Some(vec![EventStatus::Published]);
+        let published = own_rows::events(&self.shared.views, *owner, statuses);
+        let coming = published.try_filter(|row| ready(!is_ended(&row.event, now)));
+        Ok(pin!(coming).try_next().await?.map(|row| row.event.id))
     }
 }
 

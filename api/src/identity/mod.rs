@@ -12,6 +12,7 @@
 mod account;
 mod address;
 mod administrators;
+mod allowances;
 mod as_text;
 mod audit;
 mod changes;
@@ -26,6 +27,7 @@ mod names;
 mod notifications;
 mod one_time;
 mod origin;
+mod own_rows;
 mod passwords;
 mod roles;
 mod routes;
@@ -44,10 +46,11 @@ use lettre::message::Mailbox;
 
 pub use self::account::{Account, NewAccount};
 pub use self::address::{Address, AddressError};
+pub use self::allowances::{AllowanceMetrics, SharedAllowances};
 pub use self::departures::{LeaveError, LeaveEvents};
 pub use self::names::Names;
 pub use self::notifications::MailKind;
-pub use self::passwords::{HashingError, Password, PasswordError, Passwords};
+pub use self::passwords::{Hashed, HashingError, Password, PasswordError, Passwords};
 pub use self::roles::RoleError;
 pub use self::routes::{route_policy, router};
 pub use self::store::IdentityError;
@@ -80,6 +83,7 @@ struct Shared {
     origins: Origins,
     /// Tries to sign in, by account.
     tries: AccountLimit,
+    allowances: Option<SharedAllowances>,
 }
 
 /// What accounts are made of.
@@ -99,6 +103,8 @@ pub struct IdentityParts {
     pub mail: Arc<dyn MailPort>,
     /// Seals the cursors of lists.
     pub cursors: CursorSealer,
+    /// What is counted together with other instances, where there are others.
+    pub allowances: Option<SharedAllowances>,
 }
 
 impl Identity {
@@ -107,7 +113,8 @@ impl Identity {
     /// # Errors
     /// When the threads that hash passwords cannot be started, or `mail.from` is no address.
     pub fn new(parts: IdentityParts, config: &Config) -> std::io::Result<Self> {
-        let IdentityParts { views, leaving, signer, clock, changes, mail, cursors } = parts;
+        let IdentityParts { views, leaving, signer, clock, changes, mail, cursors, allowances } =
+            parts;
         let origins = Origins::of(config);
         let from = config.mail.from.parse::<Mailbox>();
         let from = from.map_err(|error| {
@@ -128,8 +135,14 @@ impl Identity {
             cursors,
             origins,
             tries: AccountLimit::new(&config.limits),
+            allowances,
         };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// How many hashes of passwords were computed so far.
+    pub fn hashed_passwords(&self) -> Hashed {
+        self.shared.passwords.hashed()
     }
 
     /// Writes a mail with a link and hands it over, while who asked is answered already: how long it

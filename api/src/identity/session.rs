@@ -1,11 +1,13 @@
 //! Sessions: one login on one device, and the chain of its refresh tokens.
 
 use std::fmt;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cityevents_domain::ids::UserId;
 use cityevents_domain::time::Timestamp;
+use cityevents_schemas::message::AccountChange;
 use cityevents_views::records::{Place, PlacesQuery, RecordKey, RecordKind};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -28,6 +30,8 @@ const TIDIED_AFTER_MS: i64 = 60_000;
 const LISTED_MAX: usize = 100;
 /// The text of a refresh token: 64 bytes in base64.
 const TEXT_BYTES: usize = 86;
+/// How often the log is tried while it cannot be told that a session has ended.
+const TELL_AGAIN_EVERY: Duration = Duration::from_secs(1);
 /// Other callers may rotate the same session at the same time.
 const TRIES: u32 = 8;
 
@@ -238,13 +242,47 @@ impl Identity {
                 store
                     .remove_place(place_of(&session.account, session.created_at_ms, &session.id))
                     .await?;
+                self.tell_ended(&session.account, &session.id).await;
                 return Ok(None);
             }
         }
         Err(IdentityError::Contended { kind: Session::KIND })
     }
 
-    /// Ends a session of a person; `false` when there is none of that id.
+    /// Ends a session of a person and makes what is out of its access tokens worthless, here and at
+    /// every other instance; `false` when there is none of that id.
+    pub(super) async fn end_session_and_tokens(
+        &self,
+        account: &UserId,
+        id: &Uuid,
+    ) -> Result<bool, IdentityError> {
+        let has_ended = self.end_session(account, id).await?;
+        if has_ended {
+            self.tell_ended(account, id).await;
+        }
+        Ok(has_ended)
+    }
+
+    /// Tells every instance that a session has ended. The session is over whatever comes of this;
+    /// while the log is away it is tried again for as long as a token of it can be out.
+    async fn tell_ended(&self, account: &UserId, id: &Uuid) {
+        let Some(changes) = self.shared.changes.clone() else { return };
+        let now = self.shared.store.now();
+        let ended = AccountChange::of_session(*account, *id.as_bytes(), now);
+        let Err(error) = changes.publish(&ended).await else { return };
+        tracing::warn!(%error, session = %id, "that a session has ended is told later: {error}");
+        let until = tokio::time::Instant::now() + self.shared.signer.ttl();
+        tokio::spawn(async move {
+            while tokio::time::Instant::now() < until {
+                tokio::time::sleep(TELL_AGAIN_EVERY).await;
+                if changes.publish(&ended).await.is_ok() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Ends a session of a person, and nothing that is out of it; `false` when there is none of that id.
     pub(super) async fn end_session(
         &self,
         account: &UserId,
@@ -273,7 +311,7 @@ impl Identity {
                 || session.previous.as_ref().is_some_and(|previous| previous.hash == hash)
         };
         if let Some(read) = read.filter(|read| is_known(&read.value)) {
-            self.end_session(&read.value.account, &token.session).await?;
+            self.end_session_and_tokens(&read.value.account, &token.session).await?;
         }
         Ok(())
     }

@@ -190,6 +190,33 @@ impl Store {
         Err(IdentityError::Contended { kind: T::KIND })
     }
 
+    /// Makes a value, or changes it, however often others do so meanwhile. `change` sees nothing where
+    /// there is none or its time has passed, and says with an error that it stays as it is.
+    pub(super) async fn upsert<T: Kept + Clone, R>(
+        &self,
+        key: RecordKey,
+        change: impl Fn(Option<T>) -> Result<T, R>,
+    ) -> Result<Result<T, R>, IdentityError> {
+        for _ in 0..TRIES {
+            let (revision, present) = match self.record(key.clone()).await? {
+                None => (None, None),
+                Some(record) => {
+                    let Stored { revision, value } = decode::<T>(&record)?;
+                    let is_past = value.expires_at().is_some_and(|at| at <= self.now());
+                    (Some(revision), (!is_past).then_some(value))
+                }
+            };
+            let changed = match change(present) {
+                Ok(changed) => changed,
+                Err(refused) => return Ok(Err(refused)),
+            };
+            if self.put(key.clone(), revision, &changed).await? {
+                return Ok(Ok(changed));
+            }
+        }
+        Err(IdentityError::Contended { kind: T::KIND })
+    }
+
     pub(super) async fn add_place(&self, place: Place) -> Result<(), IdentityError> {
         Ok(self.records.add_place(place, self.now()).await?)
     }

@@ -8,6 +8,7 @@ use cityevents_schemas::message::decode_account_change;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
+use super::publish::session_of;
 use super::table::Table;
 use crate::following::{Failure, POLL_LIMIT, POLL_WAIT, Shown, State, Stop, Supervision, Threads};
 
@@ -125,10 +126,15 @@ impl Reading {
     }
 
     fn take(&self, record: &Record) -> Result<(), Failure> {
-        // Nobody here takes an account out of the topic. If somebody else does, what it said last
-        // goes on being so.
         let Some(value) = record.value.as_deref() else {
-            tracing::warn!("{} has an empty record at {}", self.partition, record.offset);
+            match record.key.as_deref().and_then(session_of) {
+                Some(session) => self.table.forget_session(&session),
+                // Nobody here takes an account out of the topic. If somebody else does, what it said
+                // last goes on being so.
+                None => {
+                    tracing::warn!("{} has an empty record at {}", self.partition, record.offset);
+                }
+            }
             return Ok(());
         };
         let change = decode_account_change(value).map_err(|error| {

@@ -9,6 +9,9 @@
 //!   sweeper ([`sweep()`]) appends what a crash left out, so rows and topic agree in the end.
 //! - Changes carry the version of the row, readers keep the highest: they may come twice, late and
 //!   in any order.
+//! - A session that ends alone is told under a key of its own, and taken out again once its last
+//!   token has expired ([`forget_sessions`]), so that what is kept of sessions is bounded by the life
+//!   of tokens.
 //! - A record that cannot be read stops the follower and turns readiness red. What was read before
 //!   goes on being the answer, since a process that forgets bans is worse than one that is told to
 //!   leave.
@@ -16,6 +19,7 @@
 //! Invariant: nothing here is personal, and nothing here is the truth about an account; the row is.
 
 mod follow;
+mod forget;
 mod publish;
 mod sweep;
 mod table;
@@ -27,6 +31,7 @@ use cityevents_runtime::log::{Log, LogError};
 
 use self::follow::Followers;
 pub use self::follow::StandingsMetrics;
+pub use self::forget::forget_sessions;
 pub use self::publish::{AccountChanges, PublishError};
 pub use self::sweep::{UnpublishedAccounts, sweep};
 use self::table::Table;
@@ -62,6 +67,11 @@ impl AccountStandings {
     /// How many accounts something was said about.
     pub fn accounts(&self) -> usize {
         self.table.len()
+    }
+
+    /// How many sessions are known to have ended.
+    pub fn ended_sessions(&self) -> usize {
+        self.table.ended_len()
     }
 
     /// The highest version of an account that was read, if any was.

@@ -11,6 +11,7 @@ use cityevents_runtime::log::{
 use cityevents_schemas::message::{AccountChange, encode_account_change};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 /// Most changes that wait; beyond it they are refused, and the sweeper brings them later.
 const WAITING_MAX: usize = 4_096;
@@ -36,8 +37,32 @@ pub enum PublishError {
 }
 
 struct Job {
-    change: AccountChange,
+    key: String,
+    /// Nothing: what the key said before is taken away.
+    value: Option<Bytes>,
+    timestamp_ms: Option<i64>,
     done: oneshot::Sender<Result<(), PublishError>>,
+}
+
+/// In front of the id of a session, as a key.
+const SESSION: &str = "session/";
+
+/// The key of a change: the last one of each key stays in the topic.
+fn key_of(change: &AccountChange) -> String {
+    match change.ended_session {
+        Some(session) => session_key(session),
+        None => change.account.to_string(),
+    }
+}
+
+fn session_key(session: [u8; 16]) -> String {
+    format!("{SESSION}{}", Uuid::from_bytes(session))
+}
+
+/// The session of a key, if it is the key of one.
+pub(super) fn session_of(key: &[u8]) -> Option<[u8; 16]> {
+    let id = key.strip_prefix(SESSION.as_bytes())?;
+    Uuid::try_parse_ascii(id).ok().map(Uuid::into_bytes)
 }
 
 /// Tells all instances of changes of accounts. Cheap to clone; the thread ends with the last clone.
@@ -71,8 +96,29 @@ impl AccountChanges {
     /// # Errors
     /// When that is not certain. The row is right all the same, and [`super::sweep()`] goes on.
     pub async fn publish(&self, change: &AccountChange) -> Result<(), PublishError> {
+        let mut value = Vec::new();
+        encode_account_change(change, &mut value);
+        let timestamp_ms = Some(change.updated_at.as_millis());
+        self.append(key_of(change), Some(value.into()), timestamp_ms).await
+    }
+
+    /// Takes out of the topic that a session ended: none of its tokens is out any more.
+    ///
+    /// # Errors
+    /// As [`Self::publish`]; somebody else takes it out later.
+    pub async fn forget_session(&self, session: [u8; 16]) -> Result<(), PublishError> {
+        self.append(session_key(session), None, None).await
+    }
+
+    async fn append(
+        &self,
+        key: String,
+        value: Option<Bytes>,
+        timestamp_ms: Option<i64>,
+    ) -> Result<(), PublishError> {
         let (done, answer) = oneshot::channel();
-        self.jobs.try_send(Job { change: *change, done }).map_err(|error| match error {
+        let job = Job { key, value, timestamp_ms, done };
+        self.jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => PublishError::Full,
             TrySendError::Disconnected(_) => PublishError::Stopped,
         })?;
@@ -111,16 +157,13 @@ impl Worker {
             Some(producer) => producer,
             None => self.producer.insert(self.log.producer("account-changes")?),
         };
-        for Job { change, .. } in jobs {
-            let key = change.account.to_string();
+        for Job { key, value, timestamp_ms, .. } in jobs {
             let number = partition_of(key.as_bytes(), self.partitions);
             let partition = TopicPartition::new(Arc::clone(&self.topic), number);
-            let mut value = Vec::new();
-            encode_account_change(change, &mut value);
             let record = Outgoing {
-                key: Some(Bytes::from(key)),
-                value: Some(Bytes::from(value)),
-                timestamp_ms: Some(change.updated_at.as_millis()),
+                key: Some(Bytes::from(key.clone())),
+                value: value.clone(),
+                timestamp_ms: *timestamp_ms,
                 ..Outgoing::default()
             };
             producer.append(&partition, vec![record])?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cityevents_api::standing::{
-    AccountChanges, AccountStandings, StandingsMetrics, UnpublishedAccounts, sweep,
+    AccountChanges, AccountStandings, StandingsMetrics, UnpublishedAccounts, forget_sessions, sweep,
 };
 use cityevents_domain::actor::Role;
 use cityevents_domain::ids::UserId;
@@ -64,6 +64,7 @@ fn change(account: UserId, version: u64) -> AccountChange {
         revoked_before: None,
         kept_session: None,
         updated_at: Timestamp::from_millis(NOW_MS),
+        ended_session: None,
     }
 }
 
@@ -290,6 +291,62 @@ async fn an_empty_record_takes_nothing_back() {
     ready(&standings);
     until("read", || standings.version(&user(2)) == Some(1));
     assert_eq!(standings.standing(&claims(user(1), 0)), Standing::Locked);
+}
+
+#[tokio::test]
+async fn a_session_that_ended_is_known_until_its_last_token_has_expired_and_then_forgotten() {
+    const LIFE: Duration = Duration::from_secs(900);
+    let (memory, log) = memory();
+    let changes = AccountChanges::start(log.clone(), TOPIC.into()).unwrap();
+    let (early, standings) = (follow(&log), Arc::new(follow(&log)));
+    let session = |number: u8| [number; 16];
+    let of_session = |number: u8| Claims {
+        sid: Uuid::from_bytes(session(number)),
+        ..claims(user(1), NOW_MS / 1_000)
+    };
+    let promoted = AccountChange { role: Role::Moderator, ..change(user(1), 1) };
+    changes.publish(&promoted).await.unwrap();
+    for (number, ended_ms) in [(1, NOW_MS), (2, NOW_MS + 600_000)] {
+        let at = Timestamp::from_millis(ended_ms);
+        let ended = AccountChange::of_session(user(1), session(number), at);
+        changes.publish(&ended).await.unwrap();
+        // Twice is once.
+        changes.publish(&ended).await.unwrap();
+    }
+    let late = follow(&log);
+    for standings in [&early, &standings, &late] {
+        ready(standings);
+        until("both are known", || standings.ended_sessions() == 2);
+        assert_eq!(standings.standing(&of_session(1)), Standing::Revoked);
+        assert_eq!(standings.standing(&of_session(2)), Standing::Revoked);
+        let other = standings.standing(&of_session(3));
+        assert_eq!(other, Standing::Allowed(Role::Moderator), "other sessions go on");
+        assert_eq!(standings.version(&user(1)), Some(1), "nothing is said of the account");
+    }
+    // The last token of the first has expired, that of the second has not.
+    let clock = ManualClock::new(NOW_MS + 1_000_000);
+    let lifecycle = Lifecycle::new();
+    let component = lifecycle.register("forgets", Stage::Background, AT_MOST);
+    let forgetting = {
+        let (standings, changes) = (standings.clone(), changes.clone());
+        tokio::spawn(async move {
+            forget_sessions(component, &standings, &changes, &clock, LIFE).await;
+        })
+    };
+    let is_forgotten = async || {
+        while early.ended_sessions() > 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(AT_MOST, is_forgotten()).await.unwrap();
+    assert_eq!(early.standing(&of_session(2)), Standing::Revoked);
+    assert!(lifecycle.drain(AT_MOST).await.is_clean());
+    forgetting.await.unwrap();
+    // A new instance does not hear of it at all, once the topic is compacted.
+    memory.clean(TOPIC).unwrap();
+    let new = follow(&log);
+    ready(&new);
+    assert_eq!(new.ended_sessions(), 1);
 }
 
 #[tokio::test]

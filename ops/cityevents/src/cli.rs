@@ -488,8 +488,12 @@ pub struct Bench {
     /// Runs; the median is printed
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=25))]
     pub runs: u32,
-    /// Requests due each second, for `http` (0: as many as go) and the latencies of `kafka` and `chaos` [chaos: 2000]
-    #[arg(long, default_value_t = 5_000, default_value_if("scenario", "chaos", "2000"))]
+    /// Requests due each second, for `http` (0: as many as go), the latencies of `kafka` and `chaos` [chaos: 2000], and joins beside `logins` [logins: 150]
+    #[arg(
+        long,
+        default_value_t = 5_000,
+        default_value_ifs([("scenario", "chaos", "2000"), ("scenario", "logins", "150")])
+    )]
     pub rate: u32,
     /// For `http`: create and publish events instead of joining
     #[arg(long)]
@@ -535,6 +539,10 @@ pub enum Scenario {
     Overload,
     /// Bytes a registration
     Memory,
+    /// Signing in, and what it does to joins meanwhile
+    Logins,
+    /// 10,000 live streams: memory, processor time, and when a join has reached all of them
+    Streams,
     /// Break things under load, on real servers, and prove that every promise was kept
     Chaos,
 }

@@ -30,6 +30,7 @@ mod query;
 pub mod records;
 pub mod row;
 pub mod scylla;
+pub mod staff_acts;
 pub mod tables;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -34,6 +34,8 @@ pub enum RecordKind {
     AuditEntry = 7,
     /// What a person wants to be told.
     Notifications = 8,
+    /// What was used of an allowance that all instances share, by a hash of who uses it.
+    Allowance = 9,
 }
 
 /// The key of a record.

@@ -60,6 +60,24 @@ pub struct AccountChange {
     pub kept_session: Option<[u8; 16]>,
     /// When it changed.
     pub updated_at: Timestamp,
+    /// The one session that ended then. Nothing is said of the account: its version is 0.
+    pub ended_session: Option<[u8; 16]>,
+}
+
+impl AccountChange {
+    /// That a session of an account has ended.
+    pub const fn of_session(account: UserId, session: [u8; 16], at: Timestamp) -> Self {
+        Self {
+            account,
+            version: 0,
+            role: Role::User,
+            status: AccountStatus::Active,
+            revoked_before: None,
+            kept_session: None,
+            updated_at: at,
+            ended_session: Some(session),
+        }
+    }
 }
 
 /// Appends a change of an account as a framed record.
@@ -77,6 +95,7 @@ impl Codecs {
     pub fn encode_account_change(&self, change: &AccountChange, out: &mut Vec<u8>) {
         let account = UuidText::new(change.account.as_bytes());
         let kept = change.kept_session.as_ref().map(UuidText::new);
+        let ended = change.ended_session.as_ref().map(UuidText::new);
         let record = wire::AccountChange {
             account_id: account.as_str(),
             version: from_u64(change.version),
@@ -85,6 +104,7 @@ impl Codecs {
             revoked_before: from_time(change.revoked_before),
             kept_session: kept.as_ref().map(UuidText::as_str),
             updated_at: change.updated_at.as_millis(),
+            ended_session: ended.as_ref().map(UuidText::as_str),
         };
         self.write(Record::AccountChange, &record, out);
     }
@@ -97,18 +117,20 @@ impl Codecs {
 
 fn to_account_change(record: &wire::AccountChange<'_>) -> Result<AccountChange, DecodeError> {
     let account = record.account_id.parse();
-    let kept_session = record.kept_session.map(|text| {
-        let kept: Result<UserId, InvalidId> = text.parse();
-        kept.map(|id| *id.as_bytes())
-            .map_err(|InvalidId| DecodeError::InvalidId { field: "kept_session" })
-    });
     Ok(AccountChange {
         account: account.map_err(|InvalidId| DecodeError::InvalidId { field: "account_id" })?,
         version: to_u64("version", record.version)?,
         role: tag("role", record.role, Role::parse)?,
         status: tag("account status", record.status, AccountStatus::parse)?,
         revoked_before: to_time(record.revoked_before),
-        kept_session: kept_session.transpose()?,
+        kept_session: session("kept_session", record.kept_session)?,
         updated_at: Timestamp::from_millis(record.updated_at),
+        ended_session: session("ended_session", record.ended_session)?,
     })
+}
+
+fn session(field: &'static str, text: Option<&str>) -> Result<Option<[u8; 16]>, DecodeError> {
+    let id: Option<UserId> =
+        text.map(str::parse).transpose().map_err(|InvalidId| DecodeError::InvalidId { field })?;
+    Ok(id.map(|id| *id.as_bytes()))
 }

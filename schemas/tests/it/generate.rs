@@ -207,9 +207,10 @@ pub fn registration() -> impl Strategy<Value = (EventId, Registration)> {
 pub fn account_change() -> impl Strategy<Value = AccountChange> {
     let (role, status) = (select(&Role::ALL[..]), select(&AccountStatus::ALL[..]));
     let version = 0..=i64::MAX.unsigned_abs();
-    let kept_session = of(any::<[u8; 16]>());
-    (user(), version, role, status, of(time()), kept_session, time()).prop_map(
-        |(account, version, role, status, revoked_before, kept_session, updated_at)| {
+    let sessions = (of(any::<[u8; 16]>()), of(any::<[u8; 16]>()));
+    (user(), version, role, status, of(time()), sessions, time()).prop_map(
+        |(account, version, role, status, revoked_before, sessions, updated_at)| {
+            let (kept_session, ended_session) = sessions;
             AccountChange {
                 account,
                 version,
@@ -218,6 +219,7 @@ pub fn account_change() -> impl Strategy<Value = AccountChange> {
                 revoked_before,
                 kept_session,
                 updated_at,
+                ended_session,
             }
         },
     )

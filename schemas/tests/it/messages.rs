@@ -204,6 +204,7 @@ fn a_change_of_an_account_that_makes_no_sense_is_named() {
         revoked_before: None,
         kept_session: None,
         updated_at: 0,
+        ended_session: None,
     };
     let error = |change: &wire::AccountChange<'_>| {
         decode_account_change(&framed(Record::AccountChange, change)).unwrap_err()
@@ -212,6 +213,8 @@ fn a_change_of_an_account_that_makes_no_sense_is_named() {
     assert_eq!(error(&wrong), DecodeError::InvalidId { field: "account_id" });
     let wrong = wire::AccountChange { kept_session: Some("mine"), ..good.clone() };
     assert_eq!(error(&wrong), DecodeError::InvalidId { field: "kept_session" });
+    let wrong = wire::AccountChange { ended_session: Some("mine"), ..good.clone() };
+    assert_eq!(error(&wrong), DecodeError::InvalidId { field: "ended_session" });
     let wrong = wire::AccountChange { version: -1, ..good.clone() };
     assert_eq!(error(&wrong), DecodeError::OutOfRange { field: "version", value: -1 });
     for wrong in [

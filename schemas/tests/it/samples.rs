@@ -164,6 +164,7 @@ fn promoted() -> AccountChange {
         revoked_before: None,
         kept_session: None,
         updated_at: at(15),
+        ended_session: None,
     }
 }
 
@@ -176,6 +177,10 @@ fn banned() -> AccountChange {
 fn erased() -> AccountChange {
     let kept_session = Some([0x5e; 16]);
     AccountChange { role: Role::User, status: AccountStatus::Erased, kept_session, ..banned() }
+}
+
+fn session_ended() -> AccountChange {
+    AccountChange::of_session(USER, [0x5f; 16], at(18))
 }
 
 fn joined() -> Registration {
@@ -302,7 +307,12 @@ pub fn all() -> Vec<Sample> {
         encode_registration(&EVENT, &registration, &mut out);
         add(Record::Registration, name, out);
     }
-    for (name, change) in [("promoted", promoted()), ("banned", banned()), ("erased", erased())] {
+    for (name, change) in [
+        ("promoted", promoted()),
+        ("banned", banned()),
+        ("erased", erased()),
+        ("session-ended", session_ended()),
+    ] {
         let mut out = Vec::new();
         encode_account_change(&change, &mut out);
         add(Record::AccountChange, name, out);

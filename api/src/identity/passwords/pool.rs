@@ -3,6 +3,8 @@
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use tokio::sync::oneshot;
 
+use super::priority::give_way;
+
 /// Tasks that wait for each thread: at 70 a second and thread, about a second of work.
 const WAITING_MAX: usize = 64;
 
@@ -23,6 +25,7 @@ impl Pool {
         for number in 0..threads {
             let waiting = waiting.clone();
             std::thread::Builder::new().name(format!("passwords-{number}")).spawn(move || {
+                give_way();
                 for work in waiting {
                     work();
                 }

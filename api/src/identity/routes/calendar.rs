@@ -3,6 +3,8 @@
 //! Calendar programs cannot sign in, so the link carries a token that opens nothing else. It is good
 //! until all sessions of the person are revoked, or the account is locked or erased.
 
+use std::pin::pin;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -13,16 +15,16 @@ use cityevents_kit::keys::Caller;
 use cityevents_kit::openapi::NotYours;
 use cityevents_kit::seal::FilterHash;
 use cityevents_kit::{ErrorCode, Problem};
+use futures::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::calendar::{Attendance, answer, calendar};
 use crate::identity::store::IdentityError;
-use crate::identity::{Account, Identity};
+use crate::identity::{Account, Identity, own_rows};
 
 const PURPOSE: &str = "calendar";
-/// Registrations that are read at once, and most of all.
-const PAGE: usize = 200;
+/// Most that are shown.
 const EVENTS_MAX: usize = 1_000;
 
 /// Where to subscribe.
@@ -75,23 +77,18 @@ pub(super) async fn events(
     let mut events = Vec::new();
     let views = &identity.shared.views;
     let failed = |error| IdentityError::Tables(error).into_problem();
-    let mut after = None;
-    while events.len() < EVENTS_MAX {
-        let page = views.registrations.own_joins(account.id, after, PAGE).await.map_err(failed)?;
-        for row in page.items {
-            let attendance = match row.registration.status {
-                // Expired: the event was called off, which calendars show.
-                RegistrationStatus::Active | RegistrationStatus::Expired => Attendance::Certain,
-                RegistrationStatus::Waitlisted => Attendance::Waiting,
-                RegistrationStatus::Canceled | RegistrationStatus::Rejected => continue,
-            };
-            let event = views.events.event(row.event).await.map_err(failed)?;
-            events.extend(event.map(|row| (row.event, attendance)));
-        }
-        match page.next {
-            Some(next) => after = Some(next),
-            None => break,
-        }
+    let mut rows = pin!(own_rows::joins(views, account.id));
+    while events.len() < EVENTS_MAX
+        && let Some(row) = rows.try_next().await.map_err(failed)?
+    {
+        let attendance = match row.registration.status {
+            // Expired: the event was called off, which calendars show.
+            RegistrationStatus::Active | RegistrationStatus::Expired => Attendance::Certain,
+            RegistrationStatus::Waitlisted => Attendance::Waiting,
+            RegistrationStatus::Canceled | RegistrationStatus::Rejected => continue,
+        };
+        let event = views.events.event(row.event).await.map_err(failed)?;
+        events.extend(event.map(|row| (row.event, attendance)));
     }
     Ok(answer(&calendar("CityEvents", &events)))
 }

@@ -75,9 +75,14 @@ struct Audited {
     /// `null`: somebody at the command line.
     actor: Option<String>,
     target: String,
+    /// What `target` is: `account` or `event`.
+    target_kind: &'static str,
     action: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'static str>,
+    /// Of what was done to one person at an event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
 }
 
 /// By role, and then by age. Addresses are for admins; moderators
@@ -141,7 +146,9 @@ fn listed(account: Account, with_address: bool) -> Listed {
     }
 }
 
-/// What staff did to accounts, the latest first.
+/// What staff did to accounts and to events of others, the latest first.
+///
+/// `target` is the id of an account or of an event.
 #[utoipa::path(
     get,
     path = "/api/admin/audit-trail",
@@ -163,7 +170,7 @@ pub(super) async fn audit_trail(
         let text = text.filter(|text| !text.trim().is_empty())?;
         let id = text.trim().parse().ok();
         if id.is_none() {
-            wrong.add(name, "write the id of an account");
+            wrong.add(name, "write the id of an account, or as target of an event");
         }
         id
     };
@@ -183,16 +190,33 @@ pub(super) async fn audit_trail(
 }
 
 fn audited(entry: &audit::Entry) -> Audited {
-    let role = match entry.act.deed {
+    let (act, target) = match entry {
+        audit::Entry::Account { act, target } => (act, target),
+        audit::Entry::Event(act) => {
+            return Audited {
+                id: act.id.to_string(),
+                at: time(act.at.as_millis()),
+                actor: Some(act.actor.to_string()),
+                target: act.event.to_string(),
+                target_kind: "event",
+                action: act.deed.as_str(),
+                role: None,
+                user_id: act.person.map(|person| person.to_string()),
+            };
+        }
+    };
+    let role = match act.deed {
         audit::Deed::SetRole { role } => Some(role.as_str()),
         _ => None,
     };
     Audited {
-        id: entry.act.id.to_string(),
-        at: time(entry.act.at_ms),
-        actor: entry.act.actor.map(|actor| actor.to_string()),
-        target: entry.target.to_string(),
-        action: entry.act.deed.as_str(),
+        id: act.id.to_string(),
+        at: time(act.at_ms),
+        actor: act.actor.map(|actor| actor.to_string()),
+        target: target.to_string(),
+        target_kind: "account",
+        action: act.deed.as_str(),
         role,
+        user_id: None,
     }
 }

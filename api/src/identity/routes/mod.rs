@@ -11,6 +11,7 @@ mod staff;
 mod wire;
 
 use axum::http::Method;
+use axum::middleware::from_fn_with_state;
 use cityevents_kit::http::{CallClass, RoutePolicy};
 use cityevents_kit::keys::Caller;
 use cityevents_kit::{ErrorCode, Problem};
@@ -18,10 +19,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::store::IdentityError;
-use super::{Account, Identity};
+use super::{Account, Identity, allowances};
 
 /// The calls about accounts and sessions. The parts that every listener has come from around it.
 pub fn router(identity: Identity) -> OpenApiRouter {
+    let counted = from_fn_with_state(identity.clone(), allowances::check);
     OpenApiRouter::new()
         .routes(routes!(sign_in::register))
         .routes(routes!(sign_in::login))
@@ -49,6 +51,7 @@ pub fn router(identity: Identity) -> OpenApiRouter {
         .routes(routes!(calendar::link))
         .routes(routes!(calendar::events))
         .routes(routes!(own_data::notifications, own_data::switch_notifications))
+        .route_layer(counted)
         .with_state(identity)
 }
 

@@ -34,7 +34,7 @@ pub(super) async fn change(
     let new = Password::new(body.new_password)
         .map_err(|error| Problem::invalid("new_password", error.to_string()))?;
     let account = identity.account_of_caller(&caller).await?;
-    identity.shared.tries.check(&account.tried_as())?;
+    identity.check_tries(&account.tried_as()).await?;
     let (passwords, kept) = (&identity.shared.passwords, account.password.as_deref());
     let checked = passwords.check(&body.old_password, kept).await.map_err(hashing)?;
     if checked == Checked::Wrong {

@@ -82,7 +82,7 @@ pub(super) async fn end(
     caller: Caller,
     _: NoBody,
 ) -> Result<Response, Problem> {
-    let ended = identity.end_session(&caller.user, &id).await;
+    let ended = identity.end_session_and_tokens(&caller.user, &id).await;
     match ended.map_err(IdentityError::into_problem)? {
         true => Ok(StatusCode::NO_CONTENT.into_response()),
         false => Err(Problem::new(ErrorCode::NotFound)),

@@ -83,7 +83,7 @@ pub(super) async fn login(
     let account = match Address::parse(&body.email) {
         Ok(email) => {
             // Before anything is read or hashed.
-            identity.shared.tries.check(&email.key())?;
+            identity.check_tries(&email.key()).await?;
             identity.account_of(&email).await.map_err(IdentityError::into_problem)?
         }
         Err(_) => None,
@@ -165,7 +165,7 @@ pub(super) async fn logout(
     match (authentication.caller(), &page) {
         // Somebody with a token is no page that a browser sends a cookie for.
         (Some(caller), _) => {
-            let ended = identity.end_session(&caller.user, &caller.session).await;
+            let ended = identity.end_session_and_tokens(&caller.user, &caller.session).await;
             ended.map_err(IdentityError::into_problem)?;
         }
         (None, Ok(())) => {}

@@ -3,10 +3,13 @@
 use cityevents_api::identity::{LeaveError, LeaveEvents};
 use cityevents_domain::actor::Actor;
 use cityevents_domain::command::CommandKind;
+use cityevents_domain::event::EventStatus;
 use cityevents_domain::ids::EventId;
 use cityevents_domain::refusal::Refusal;
 use cityevents_domain::registration::RegistrationStatus;
-use cityevents_views::{PersonKey, PersonKeys as _, ReadRegistrations as _, WriteTables as _};
+use cityevents_views::{
+    PersonKey, PersonKeys as _, ReadEvents as _, ReadRegistrations as _, WriteTables as _,
+};
 
 use super::*;
 use crate::support::facts::{Facts, fields};
@@ -18,11 +21,18 @@ pub(super) struct Events {
     facts: Mutex<Facts>,
     /// Nobody takes commands.
     pub(super) is_away: std::sync::atomic::AtomicBool,
+    /// Events that nobody can leave.
+    stuck: Mutex<Vec<EventId>>,
 }
 
 impl Events {
     pub(super) fn new(memory: Arc<MemoryViews>) -> Self {
-        Self { memory, facts: Mutex::new(Facts::new(1)), is_away: false.into() }
+        Self {
+            memory,
+            facts: Mutex::new(Facts::new(1)),
+            is_away: false.into(),
+            stuck: Mutex::default(),
+        }
     }
 
     async fn ask(&self, user: UserId, event: EventId, kind: CommandKind) -> Result<(), Refusal> {
@@ -58,8 +68,19 @@ impl LeaveEvents for Events {
                 let reason = "nobody takes commands".to_owned();
                 return Err(LeaveError { reason, retry_after: Duration::from_secs(2) });
             }
+            if self.stuck.lock().contains(&event) {
+                let reason = "this event cannot be left".to_owned();
+                return Err(LeaveError { reason, retry_after: Duration::from_secs(2) });
+            }
             // Whatever was decided: there is nothing to leave any more.
             self.ask(user, event, CommandKind::Leave).await.ok();
+            Ok(())
+        })
+    }
+
+    fn call_off(&self, owner: UserId, event: EventId) -> BoxFuture<'_, Result<(), LeaveError>> {
+        Box::pin(async move {
+            self.ask(owner, event, CommandKind::Cancel { reason: None }).await.ok();
             Ok(())
         })
     }
@@ -101,6 +122,79 @@ async fn a_banned_person_gives_their_places_to_the_line() {
     world.pass(6);
     world.identity.departures_page().await.unwrap();
     assert_eq!(events.status(late, ada).await, Some(RegistrationStatus::Active));
+}
+
+#[tokio::test]
+async fn who_cannot_be_let_go_does_not_hold_up_those_behind() {
+    let world = World::new();
+    let events = &world.events;
+    let (ada, _) = world.person("ada@b.co", Role::User).await;
+    let (ben, _) = world.person("ben@b.co", Role::User).await;
+    let (_, staff) = world.person("eve@b.co", Role::Moderator).await;
+    let stuck = events.publish(OWNER, "Night of lights", 5).await;
+    let other = events.publish(OWNER, "Morning run", 5).await;
+    events.stuck.lock().push(stuck);
+    for (person, event) in [(ada, other), (ada, stuck), (ben, other)] {
+        events.ask(person, event, CommandKind::Join).await.unwrap();
+    }
+    for person in [ada, ben] {
+        let ban = format!("/api/auth/mod/users/{person}/ban");
+        let said = world.ask_as(&staff.token(), &ban, None).await;
+        assert_eq!(said.status, StatusCode::OK);
+        world.pass(1);
+    }
+    world.pass(6);
+    // Ada is the first of the list, and can leave only one of two.
+    assert!(world.identity.departures_page().await.is_err());
+    for person in [ada, ben] {
+        assert_eq!(events.status(other, person).await, Some(RegistrationStatus::Canceled));
+    }
+    assert_eq!(events.status(stuck, ada).await, Some(RegistrationStatus::Active));
+    events.stuck.lock().clear();
+    world.identity.departures_page().await.unwrap();
+    assert_eq!(events.status(stuck, ada).await, Some(RegistrationStatus::Canceled));
+}
+
+#[tokio::test]
+async fn an_event_that_was_published_while_its_owner_was_being_erased_is_called_off() {
+    let world = World::new();
+    let events = &world.events;
+    let (ada, out) = world.person("ada@b.co", Role::User).await;
+    let (ben, _) = world.person("ben@b.co", Role::User).await;
+    let token = out.token();
+    let ask = Ask { token: Some(&token), ..Ask::default() };
+    assert_eq!(world.send("DELETE", "/api/auth/me", ask).await.status, StatusCode::NO_CONTENT);
+    // Decided after it was looked whether there is one.
+    let event = events.publish(ada, "Night of lights", 5).await;
+    events.ask(ben, event, CommandKind::Join).await.unwrap();
+    world.pass(6);
+    world.identity.departures_page().await.unwrap();
+    let row = world.memory.event(event).await.unwrap().unwrap();
+    assert_eq!(row.event.status, EventStatus::Canceled);
+    world.identity.departures_page().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_by_todays_rules_is_erased_like_any_other() {
+    let world = World::new();
+    let (ada, out) = world.person("ada@b.co", Role::User).await;
+    let key = || RecordKey::new(RecordKind::Account, ada.as_bytes().as_slice());
+    let before = world.memory.record(key()).await.unwrap().unwrap();
+    let mut old: Value = serde_json::from_slice(&before.value.content).unwrap();
+    old["email"] = json!("ada at b.co");
+    let value = RecordValue { content: old.to_string().into_bytes(), expires_at: None };
+    let change = Change {
+        key: key(),
+        expected: Some(before.revision),
+        revision: Revision([9; 16]),
+        value: Some(value),
+    };
+    assert!(world.memory.change(change).await.unwrap());
+    let token = out.token();
+    let ask = Ask { token: Some(&token), ..Ask::default() };
+    assert_eq!(world.send("DELETE", "/api/auth/me", ask).await.status, StatusCode::NO_CONTENT);
+    let row = world.memory.record(key()).await.unwrap().unwrap();
+    assert!(!String::from_utf8(row.value.content).unwrap().contains("ada at"));
 }
 
 #[tokio::test]

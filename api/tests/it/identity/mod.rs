@@ -1,5 +1,6 @@
 //! Accounts and sessions, as a browser meets them.
 
+mod allowances;
 mod departures;
 mod mails;
 mod sessions;
@@ -144,6 +145,7 @@ impl World {
             changes: Some(changes),
             mail: mails.clone(),
             cursors: CursorSealer::new(InstanceSecret::open(&config).unwrap()),
+            allowances: None,
         };
         let identity = Identity::new(parts, &config).unwrap();
         let router = Router::from(router(identity.clone()));
@@ -166,6 +168,7 @@ impl World {
             changes: None,
             mail: self.mails.clone(),
             cursors: CursorSealer::new(InstanceSecret::open(&config).unwrap()),
+            allowances: None,
         };
         Router::from(router(Identity::new(parts, &config).unwrap()))
     }
@@ -228,6 +231,20 @@ impl World {
         let deadline = Instant::now() + Duration::from_secs(20);
         while self.standings.version(account) < Some(version) {
             assert!(Instant::now() < deadline, "version {version} is not known");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits until the other instance refuses a token.
+    async fn is_refused(&self, token: &str) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let said = self.get("/api/auth/me", token).await;
+            if said.status == StatusCode::UNAUTHORIZED {
+                assert_eq!(said.code(), "unauthenticated");
+                return;
+            }
+            assert!(Instant::now() < deadline, "the token goes on being good");
             tokio::task::yield_now().await;
         }
     }

@@ -26,11 +26,13 @@ async fn a_refresh_token_that_comes_again_ends_the_session() {
     let world = World::new();
     let first = world.register("ada@b.co").await.cookie.unwrap();
     let other = world.login("ada@b.co", PASSWORD).await.cookie.unwrap();
-    let second = world.refresh(&first).await.cookie.unwrap();
+    let second = world.refresh(&first).await;
+    let (robbed_token, second) = (second.token(), second.cookie.unwrap());
     world.pass(11);
     let replayed = world.refresh(&first).await;
     assert_eq!(replayed.status, StatusCode::UNAUTHORIZED, "{replayed:?}");
     assert_eq!(replayed.cookie.as_deref(), Some(""));
+    world.is_refused(&robbed_token).await;
     let robbed = world.refresh(&second).await;
     assert_eq!(robbed.status, StatusCode::UNAUTHORIZED, "who has the last one cannot go on either");
     assert_eq!(world.refresh(&other).await.status, StatusCode::OK, "other sessions go on");
@@ -92,12 +94,15 @@ async fn cookies_that_are_no_tokens_are_refused_and_cleared() {
 #[tokio::test]
 async fn who_signs_out_is_out_on_this_device_only() {
     let world = World::new();
-    let here = world.register("ada@b.co").await.cookie.unwrap();
+    let made = world.register("ada@b.co").await;
+    let (token, here) = (made.token(), made.cookie.unwrap());
     let there = world.login("ada@b.co", PASSWORD).await;
+    assert_eq!(world.get("/api/auth/me", &token).await.status, StatusCode::OK);
     let ask = Ask { cookie: Some(&here), origin: Some(PAGE), ..Ask::default() };
     let out = world.send("POST", "/api/auth/logout", ask).await;
     assert_eq!((out.status, out.cookie.as_deref()), (StatusCode::NO_CONTENT, Some("")));
     assert_eq!(world.refresh(&here).await.status, StatusCode::UNAUTHORIZED);
+    world.is_refused(&token).await;
     let sessions = world.get("/api/auth/sessions", &there.token()).await;
     let sessions = sessions.body["data"].as_array().unwrap().clone();
     assert_eq!(sessions.len(), 1, "{sessions:?}");
@@ -122,6 +127,8 @@ async fn own_sessions_are_listed_and_ended_and_nobody_elses() {
     let ask = || Ask { token: Some(&token), ..Ask::default() };
     assert_eq!(world.send("DELETE", &path, ask()).await.status, StatusCode::NO_CONTENT);
     assert_eq!(world.send("DELETE", &path, ask()).await.status, StatusCode::NOT_FOUND);
+    world.is_refused(&first.token()).await;
+    assert_eq!(world.get("/api/auth/me", &second.token()).await.status, StatusCode::OK);
     assert_eq!(world.refresh(&first.cookie.unwrap()).await.status, StatusCode::UNAUTHORIZED);
     let ended = world.send("POST", "/api/auth/sessions/revoke", ask()).await;
     assert_eq!(ended.status, StatusCode::NO_CONTENT);

@@ -170,6 +170,7 @@ fn ask(config: &Config, question: AccountQuestion) -> anyhow::Result<Value> {
         changes: None,
         mail: instance::mail(config),
         cursors: CursorSealer::new(InstanceSecret::open(config)?),
+        allowances: None,
     };
     let identity = Identity::new(parts, config)?;
     admin::answer(&identity, &question)

@@ -6,7 +6,7 @@ use cityevents_kit::telemetry::init_logging;
 
 use super::serve::serve;
 use crate::cli::{Run, Usage};
-use crate::instance::roles::ProcessRoles;
+use crate::instance::roles::{ProcessRole, ProcessRoles};
 
 pub(super) fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
     let config = arguments.place.load_for_cluster(arguments.listen.overrides())?.config;
@@ -16,7 +16,18 @@ pub(super) fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
                        On one machine without a cluster use `cityevents dev`";
         return Err(Usage(message.to_owned()).into());
     }
-    init_logging(&config.telemetry)?;
     let roles = ProcessRoles::new(arguments.roles.iter().copied());
+    if roles.has(ProcessRole::Api)
+        && config.http.public_url.is_none()
+        && !config.http.listen.ip().is_loopback()
+    {
+        let message = "the role api needs http.public_url: the address under which people reach \
+                       this service, https://… in production. Without it cookies are not Secure and \
+                       links in mails lead to the address of the listener. Set it in the file given \
+                       with --config, or CITYEVENTS__HTTP__PUBLIC_URL; only a listener on a loopback \
+                       address does without";
+        return Err(Usage(message.to_owned()).into());
+    }
+    init_logging(&config.telemetry)?;
     serve(&config, &roles, async |_| Ok(()))
 }

@@ -7,9 +7,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::http::Method;
 use cityevents_api::identity::mail::{FolderMail, MailPort};
-use cityevents_api::identity::{self, Identity, IdentityParts, LeaveEvents, Names};
+use cityevents_api::identity::{
+    self, AllowanceMetrics, Identity, IdentityParts, LeaveEvents, Names, SharedAllowances,
+};
 use cityevents_api::lines::{Lines, LinesMetrics, LinesOptions};
-use cityevents_api::standing::{AccountChanges, AccountStandings, StandingsMetrics, sweep};
+use cityevents_api::standing::{
+    AccountChanges, AccountStandings, StandingsMetrics, forget_sessions, sweep,
+};
 use cityevents_api::{ApiMetrics, ProjectionProgress, Reads, ReadsParts};
 use cityevents_domain::ids::{CommandId, UserId};
 use cityevents_ingest::{
@@ -66,7 +70,7 @@ pub(super) async fn start(
     )?;
     let health = public_health_router((*lifecycle).clone());
     let mut routes = contract::keys(ring.clone());
-    let cursors = CursorSealer::new(secret);
+    let cursors = CursorSealer::new(secret.clone());
     // Whoever serves accounts gives commands too: people who are locked out leave their events.
     let gives_commands = roles.has(ProcessRole::Ingest) || roles.has(ProcessRole::Api);
     let client = gives_commands.then(|| start_client(parts)).transpose()?;
@@ -84,20 +88,40 @@ pub(super) async fn start(
         let writes = IngestState::new(client, reasons, api_keys, options, draining, sealer);
         routes = routes.merge(cityevents_ingest::router(writes));
     }
+    let standings = standings(parts)?;
     if roles.has(ProcessRole::Api) {
         let reads = reads(parts, views, progress, cursors.clone(), client.clone())?;
         routes = routes.merge(cityevents_api::router(reads));
         let signer = TokenSigner::new(ring.clone(), config);
         let clock = parts.context.source.clock.clone();
         let changes = account_changes(parts)?;
-        let told = Some(changes.clone());
+        let (told, forgetting) = (Some(changes.clone()), changes.clone());
         let leaving = client.map(|client| -> Arc<dyn LeaveEvents> { Arc::new(Leaver(client)) });
         let (views, mail) = (views.clone(), mail(config));
-        let people = IdentityParts { views, leaving, signer, clock, changes: told, mail, cursors };
+        let allowances = config.is_cluster().then(|| {
+            let metrics = metrics.register(AllowanceMetrics::new);
+            SharedAllowances::new(&views, clock.clone(), &secret, &config.limits, metrics)
+        });
+        let people = IdentityParts {
+            views,
+            leaving,
+            signer,
+            clock,
+            changes: told,
+            mail,
+            cursors,
+            allowances,
+        };
         let identity = Identity::new(people, config).context("accounts cannot be served")?;
         let swept = lifecycle.register("account-changes-told", Stage::Background, STOP_BUDGET);
         let rows = identity.clone();
         tokio::spawn(async move { sweep(swept, &rows, &changes).await });
+        let forgotten = lifecycle.register("sessions-forgotten", Stage::Background, STOP_BUDGET);
+        let token_life = config.tokens.ttl + config.tokens.leeway;
+        let (known, clock) = (standings.clone(), parts.context.source.clock.clone());
+        tokio::spawn(async move {
+            forget_sessions(forgotten, &known, &forgetting, &*clock, token_life).await;
+        });
         let departing = lifecycle.register("departures", Stage::Background, STOP_BUDGET);
         let leaving = identity.clone();
         tokio::spawn(async move { leaving.sweep_departures(departing).await });
@@ -106,7 +130,7 @@ pub(super) async fn start(
         routes = routes.merge(identity::router(identity));
     }
     let http_metrics = HttpMetrics::new(metrics);
-    let verifier = TokenVerifier::new(ring, config).with_standings(standings(parts)?);
+    let verifier = TokenVerifier::new(ring, config).with_standings(standings);
     let edge = EdgeParts { policy, verifier, metrics: http_metrics.clone() };
     let public = Edge::new(config, edge).around(contract::describe(routes).merge(health));
     let (listener, address) = bind(config.http.listen, "--listen").await?;

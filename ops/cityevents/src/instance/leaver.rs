@@ -1,4 +1,5 @@
-//! Leaving events for people who do not do so themselves: by commands, like everybody.
+//! Leaving events, and calling them off, for people who do not do so themselves: by commands, like
+//! everybody.
 
 use std::time::Duration;
 
@@ -18,15 +19,22 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 pub(super) struct Leaver(pub(super) CommandClient);
 
 impl Leaver {
-    async fn submit(&self, user: UserId, event: EventId) -> Result<(), LeaveError> {
+    /// Gives a command of a person, as a call of that name would.
+    async fn submit(
+        &self,
+        user: UserId,
+        event: EventId,
+        call: &str,
+        kind: CommandKind,
+    ) -> Result<(), LeaveError> {
         let failed = |reason: String| LeaveError { reason, retry_after: RETRY_AFTER };
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|error| failed(error.to_string()))?;
-        // Leaving twice changes nothing, so every attempt is a command of its own.
+        // Leaving or calling off twice changes nothing, so every attempt is a command of its own.
         let key = format!("departure {:032x}", u128::from_be_bytes(random));
-        let id = CommandId::derive(&user, "POST", &format!("/api/events/{event}/cancel"), &key);
+        let id = CommandId::derive(&user, "POST", &format!("/api/events/{event}/{call}"), &key);
         let actor = Actor::Person { user, role: Role::User };
-        let command = Command { id, digest: 0, event, actor, kind: CommandKind::Leave };
+        let command = Command { id, digest: 0, event, actor, kind };
         match self.0.submit(command, WAIT).await {
             Ok(Submitted::Decided(_)) => Ok(()),
             Ok(Submitted::Pending(_)) => Err(failed("it is not decided yet".to_owned())),
@@ -44,6 +52,10 @@ impl Leaver {
 
 impl LeaveEvents for Leaver {
     fn leave(&self, user: UserId, event: EventId) -> BoxFuture<'_, Result<(), LeaveError>> {
-        Box::pin(self.submit(user, event))
+        Box::pin(self.submit(user, event, "cancel", CommandKind::Leave))
+    }
+
+    fn call_off(&self, owner: UserId, event: EventId) -> BoxFuture<'_, Result<(), LeaveError>> {
+        Box::pin(self.submit(owner, event, "cancel-event", CommandKind::Cancel { reason: None }))
     }
 }

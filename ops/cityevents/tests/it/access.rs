@@ -9,14 +9,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::calls::{PASSWORD, bearer, get, login, post, register, request};
 use super::command_line::run_on;
 use super::instance::{DEADLINE, Instance, poll_for};
-use super::web::{Answer, Connection};
 
 /// Nothing here is a repetition.
 static KEYS: AtomicU32 = AtomicU32::new(0);
-const PASSWORD: &str = "correct horse battery";
-
 /// As nobody, as somebody, as the organiser, as a moderator, as an administrator; each after the one
 /// before. `{event}` is a published event of the organiser, new for each row, `{person}` is somebody
 /// else.
@@ -141,10 +139,16 @@ fn every_route_lets_in_whom_it_should() {
     let folder = tempfile::tempdir().unwrap();
     let instance = Instance::start(folder.path());
     let http = instance.http;
-    let (user, organiser) = (register(http, "user").1, register(http, "organiser").1);
-    let moderator = staff(folder.path(), http, "moderator");
-    let admin = staff(folder.path(), http, "admin");
-    let world = World { http, person: register(http, "person").0, organiser: organiser.clone() };
+    for name in ["user", "organiser"] {
+        register(http, name);
+    }
+    let known = |name: &str| (format!("{name}@example.org"), PASSWORD.to_owned());
+    let (moderator, admin) = (staff(folder.path(), "moderator"), staff(folder.path(), "admin"));
+    let accounts = [known("user"), known("organiser"), moderator, admin];
+    let sign_in =
+        || accounts.each_ref().map(|(email, password)| bearer(&login(http, email, password)));
+    let mut bearers = sign_in();
+    let world = World { http, person: register(http, "person").0, organiser: bearers[1].clone() };
     let described = described(http);
     let mut known = BTreeSet::new();
     let mut wrong = Vec::new();
@@ -155,10 +159,13 @@ fn every_route_lets_in_whom_it_should() {
             let text = text.replace("{event}", &event).replace("{person}", &world.person);
             text.replace("{none}", none)
         };
-        let callers = [None, Some(&user), Some(&organiser), Some(&moderator), Some(&admin)];
-        let said = callers.map(|bearer| {
-            status(http, method, &filled(path), &filled(body), bearer.map(String::as_str))
-        });
+        let [user, organiser, moderator, admin] = bearers.each_ref().map(String::as_str);
+        let callers = [None, Some(user), Some(organiser), Some(moderator), Some(admin)];
+        let said = callers.map(|bearer| status(http, method, &filled(path), &filled(body), bearer));
+        if *path == "/api/auth/logout" {
+            // The tokens of who signed out are worthless.
+            bearers = sign_in();
+        }
         if said != *expected {
             wrong.push(format!("{method} {path}: {said:?} and not {expected:?}"));
         }
@@ -184,11 +191,7 @@ fn template(path: &str) -> String {
 }
 
 fn described(http: SocketAddr) -> BTreeSet<(String, String)> {
-    let mut connection = Connection::open(http).unwrap();
-    connection
-        .write(format!("GET /openapi.json HTTP/1.1\r\nhost: {http}\r\n\r\n").as_bytes())
-        .unwrap();
-    let document = connection.read().unwrap().json();
+    let document = get(http, "/openapi.json", "").json();
     assert_eq!(document["openapi"], "3.1.0");
     let mut routes = BTreeSet::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
@@ -218,50 +221,23 @@ impl World {
     }
 }
 
-fn register(http: SocketAddr, name: &str) -> (String, String) {
-    let body = json!({ "email": format!("{name}@example.org"), "password": PASSWORD });
-    let made = post(http, "/api/auth/register", "", &body).json();
-    let id = made["data"]["user"]["id"].as_str().unwrap().to_owned();
-    (id, bearer(&made))
-}
-
-fn staff(folder: &std::path::Path, http: SocketAddr, role: &str) -> String {
+/// Somebody of the staff: how they sign in.
+fn staff(folder: &std::path::Path, role: &str) -> (String, String) {
     let email = format!("{role}@example.org");
     let create = ["account", "create", "--email", &email, "--role", role, "--output", "json"];
     let made = run_on(folder, &create).json();
-    let body = json!({ "email": email, "password": made["password"] });
-    bearer(&post(http, "/api/auth/login", "", &body).json())
-}
-
-fn bearer(signed_in: &Value) -> String {
-    let token = signed_in["data"]["tokens"]["access_token"].as_str().unwrap();
-    format!("authorization: Bearer {token}\r\n")
-}
-
-fn post(http: SocketAddr, path: &str, bearer: &str, body: &Value) -> Answer {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    let mut connection = Connection::open(http).unwrap();
-    connection.write(request(http, "POST", path, &body, bearer).as_bytes()).unwrap();
-    connection.read().unwrap()
+    (email, made["password"].as_str().unwrap().to_owned())
 }
 
 /// The status alone: some answers never end.
 fn status(http: SocketAddr, method: &str, path: &str, body: &str, bearer: Option<&str>) -> u16 {
     let mut stream = TcpStream::connect(http).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    let request = request(http, method, path, body, bearer.unwrap_or_default());
+    let key = KEYS.fetch_add(1, Ordering::Relaxed);
+    let headers = format!("{}idempotency-key: {key}\r\n", bearer.unwrap_or_default());
+    let request = request(http, method, path, &headers, body);
     stream.write_all(request.as_bytes()).unwrap();
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).unwrap();
     line.split(' ').nth(1).unwrap().parse().unwrap()
-}
-
-fn request(http: SocketAddr, method: &str, path: &str, body: &str, bearer: &str) -> String {
-    let kind = if body.is_empty() { "" } else { "content-type: application/json\r\n" };
-    format!(
-        "{method} {path} HTTP/1.1\r\nhost: {http}\r\n{kind}{bearer}idempotency-key: {}\r\n\
-         content-length: {}\r\n\r\n{body}",
-        KEYS.fetch_add(1, Ordering::Relaxed),
-        body.len()
-    )
 }

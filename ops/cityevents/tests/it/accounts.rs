@@ -2,34 +2,13 @@
 //! the power went.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
 
+use super::calls::{bearer, login, post, register, send};
 use super::command_line::{command, run_on, said};
 use super::instance::{DEADLINE, Instance, poll_for};
-use super::web::{Answer, Connection};
-
-fn post(http: SocketAddr, path: &str, headers: &str, body: &Value) -> Answer {
-    send(http, "POST", path, headers, body)
-}
-
-fn send(http: SocketAddr, method: &str, path: &str, headers: &str, body: &Value) -> Answer {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {http}\r\ncontent-type: application/json\r\n{headers}\
-         content-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let mut connection = Connection::open(http).unwrap();
-    connection.write(request.as_bytes()).unwrap();
-    connection.read().unwrap()
-}
-
-fn login(http: SocketAddr, email: &str, password: &str) -> Answer {
-    post(http, "/api/auth/login", "", &json!({ "email": email, "password": password }))
-}
 
 #[test]
 fn the_first_administrator_is_made_at_the_command_line_and_signs_in_over_http() {
@@ -93,21 +72,8 @@ fn who_is_banned_or_erased_gives_their_place_to_the_line() {
     let root = run_on(folder.path(), &[&create[..], &["--output", "json"]].concat()).json();
     let instance = Instance::start(folder.path());
     let http = instance.http;
-    let bearer = |answer: &Answer| {
-        let token = &answer.json()["data"]["tokens"]["access_token"];
-        format!("authorization: Bearer {}\r\n", token.as_str().unwrap())
-    };
-    let register = |name: &str| {
-        let body = json!({
-            "email": format!("{name}@example.org"),
-            "password": "correct horse battery",
-            "name": name,
-        });
-        let made = post(http, "/api/auth/register", "", &body);
-        (made.json()["data"]["user"]["id"].as_str().unwrap().to_owned(), bearer(&made))
-    };
     let staff = bearer(&login(http, "root@example.org", root["password"].as_str().unwrap()));
-    let (_, owner) = register("owner");
+    let (_, owner) = register(http, "owner");
     let fields = json!({
         "title": "Night of lights", "description": "Bring a lamp", "city": "Porto",
         "category": "art", "start_time": "2099-06-01T20:00:00Z",
@@ -120,7 +86,7 @@ fn who_is_banned_or_erased_gives_their_place_to_the_line() {
     let shown = || send(http, "GET", &format!("/api/events/{event}"), "", &Value::Null).json();
     poll_for(DEADLINE, || shown()["status"] == "published");
     assert_eq!(shown()["organizer_name"], "owner");
-    let people = ["ada", "ben", "eve"].map(register);
+    let people = ["ada", "ben", "eve"].map(|name| register(http, name));
     for (number, (_, bearer)) in people.iter().enumerate() {
         let headers = format!("{bearer}idempotency-key: {number}\r\n");
         let joined = post(http, &format!("/api/events/{event}/join"), &headers, &Value::Null);
@@ -240,5 +206,64 @@ fn accounts_are_listed_and_given_roles_at_the_command_line_with_and_without_an_i
         "an address is in the log"
     );
     run(&["account", "role", id, "user"]).good();
+    instance.stop();
+}
+
+#[test]
+fn what_staff_does_to_events_of_others_is_in_the_trail_and_to_their_own_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let create = ["account", "create", "--email", "mod@example.org", "--role", "moderator"];
+    let made = run_on(folder.path(), &[&create[..], &["--output", "json"]].concat()).json();
+    let instance = Instance::start(folder.path());
+    let http = instance.http;
+    let staff = bearer(&login(http, "mod@example.org", made["password"].as_str().unwrap()));
+    let (_, owner) = register(http, "owner");
+    let (guest, joiner) = register(http, "guest");
+    let fields = json!({
+        "title": "Night of lights", "description": "Bring a lamp", "city": "Porto",
+        "category": "art", "start_time": "2099-06-01T20:00:00Z",
+        "end_time": "2099-06-01T23:00:00Z", "capacity": 5,
+    });
+    let publish = |bearer: &str| {
+        let made = post(http, "/api/events", bearer, &fields).json();
+        let event = made["id"].as_str().unwrap().to_owned();
+        let published = post(http, &format!("/api/events/{event}/publish"), bearer, &Value::Null);
+        assert_eq!(published.status, 200, "{}", published.text());
+        event
+    };
+    let (event, own) = (publish(&owner), publish(&staff));
+    let headers = format!("{joiner}idempotency-key: once\r\n");
+    let joined = post(http, &format!("/api/events/{event}/join"), &headers, &Value::Null);
+    assert_eq!(joined.status, 200, "{}", joined.text());
+    let reason = json!({ "reason": "it is too loud there" });
+    for (method, path, body) in [
+        ("DELETE", format!("/api/events/{event}/participants/{guest}"), &Value::Null),
+        ("POST", format!("/api/admin/events/{event}/unpublish"), &reason),
+        ("POST", format!("/api/events/{own}/unpublish"), &Value::Null),
+        ("POST", format!("/api/admin/events/{event}/cancel"), &reason),
+    ] {
+        let said = send(http, method, &path, &staff, body);
+        assert_eq!(said.status, 200, "{path}: {}", said.text());
+    }
+    let actions = |filter: &str| -> Vec<String> {
+        let path = format!("/api/admin/audit-trail?{filter}");
+        let trail = send(http, "GET", &path, &staff, &Value::Null);
+        assert!(!trail.text().contains("too loud"), "why is nobody's to read");
+        let items = trail.json()["data"]["items"].as_array().unwrap().clone();
+        let word = |item: &Value| item["action"].as_str().unwrap().to_owned();
+        items.iter().map(word).collect()
+    };
+    let all = ["cancel_event", "unpublish_event", "kick_from_event"];
+    let by = format!("actor={}", made["id"].as_str().unwrap());
+    poll_for(DEADLINE, || actions(&by) == all);
+    assert_eq!(actions(""), all);
+    assert_eq!(actions(&format!("target={event}")), all);
+    assert_eq!(actions(&format!("target={guest}")), ["kick_from_event"]);
+    assert_eq!(actions(&format!("target={own}")), Vec::<String>::new());
+    let path = format!("/api/admin/audit-trail?target={guest}&limit=1");
+    let shown = send(http, "GET", &path, &staff, &Value::Null).json();
+    let item = &shown["data"]["items"][0];
+    assert_eq!((&item["target"], &item["target_kind"]), (&json!(event), &json!("event")));
+    assert_eq!((&item["user_id"], &item["actor"]), (&json!(guest), &made["id"]));
     instance.stop();
 }

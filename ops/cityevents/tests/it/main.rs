@@ -11,6 +11,7 @@ mod access;
 mod accounts;
 mod audit;
 mod bench;
+mod calls;
 mod cli;
 mod command_line;
 mod compose;

@@ -6,17 +6,10 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::instance::{DEADLINE, Instance, poll_for};
-use super::web::{Answer, Connection};
+use super::web::once;
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn get(address: std::net::SocketAddr, path: &str, id: &str) -> Answer {
-    let mut connection = Connection::open(address).unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nx-request-id: {id}\r\n\r\n");
-    connection.write(request.as_bytes()).unwrap();
-    connection.read().unwrap()
 }
 
 #[test]
@@ -61,8 +54,8 @@ fn what_is_for_operators_is_not_on_the_public_listener() {
     let folder = tempfile::tempdir().unwrap();
     let instance = Instance::start(folder.path());
     for path in ["/metrics", "/livez", "/startupz", "/debug/assignment"] {
-        assert_eq!(get(instance.http, path, "one").status, 404, "{path}");
-        assert_eq!(get(instance.ops, path, "one").status, 200, "{path}");
+        assert_eq!(once(instance.http, "GET", path, &[], b"").status, 404, "{path}");
+        assert_eq!(once(instance.ops, "GET", path, &[], b"").status, 200, "{path}");
     }
     instance.stop();
 }
@@ -71,8 +64,9 @@ fn what_is_for_operators_is_not_on_the_public_listener() {
 fn every_request_leaves_a_line_that_tells_its_id_and_status() {
     let folder = tempfile::tempdir().unwrap();
     let instance = Instance::start(folder.path());
-    get(instance.http, "/api/events", "a-good-one");
-    get(instance.http, "/api/nothing", "a-bad-one");
+    for (path, id) in [("/api/events", "a-good-one"), ("/api/nothing", "a-bad-one")] {
+        once(instance.http, "GET", path, &[("x-request-id", id)], b"");
+    }
     let status_of = |id: &str| {
         let lines: Vec<Value> =
             instance.log().lines().filter_map(|line| serde_json::from_str(line).ok()).collect();

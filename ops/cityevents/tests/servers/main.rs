@@ -9,6 +9,9 @@
 
 mod bad_start;
 mod bench;
+#[allow(dead_code, reason = "its other users are the tests without servers")]
+#[path = "../it/calls.rs"]
+mod calls;
 mod chaos;
 mod cluster;
 #[allow(dead_code, reason = "its other users are the tests without servers")]
@@ -16,7 +19,9 @@ mod cluster;
 mod command_line;
 mod people;
 mod proxy;
+mod readiness;
 mod registry;
+mod rotation;
 mod stack;
 mod topics;
 #[allow(dead_code, reason = "its other users are the tests without servers")]

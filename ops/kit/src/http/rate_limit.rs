@@ -241,13 +241,16 @@ impl RateDecision {
         Some(problem.with_retry_after(self.retry_after?))
     }
 
-    /// Says what is left.
+    /// Says what is left, unless somebody behind the edge has said that it is less.
     pub(super) fn add_headers(&self, headers: &mut HeaderMap) {
+        headers.insert(POLICY, self.policy.clone());
+        if headers.contains_key(LIMIT) {
+            return;
+        }
         let limit = format!("\"{}\";r={};t={}", self.class, self.remaining, self.reset_seconds);
         if let Ok(limit) = HeaderValue::try_from(limit) {
             headers.insert(LIMIT, limit);
         }
-        headers.insert(POLICY, self.policy.clone());
     }
 }
 

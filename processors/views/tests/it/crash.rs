@@ -12,7 +12,7 @@ use cityevents_views::{Mutation, ParticipantsQuery, ProgressRow, Views, WriteTim
 
 use crate::embedded::open_dir;
 
-const CHILD_FOLDER: &str = "CITYEVENTS_VIEWS_CHILD_FOLDER";
+pub(crate) const CHILD_FOLDER: &str = "CITYEVENTS_VIEWS_CHILD_FOLDER";
 
 /// Writes the rows of one step, then, alone, the progress that covers them.
 fn write_step(views: &Views, step: u64) {
@@ -52,7 +52,7 @@ fn steps_done(views: &Views) -> u64 {
     steps
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
@@ -65,8 +65,9 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn journal_of(dir: &Path) -> PathBuf {
-    let entries = fs::read_dir(dir.join("rows")).unwrap();
+/// The one journal of a tree of the folder.
+pub(crate) fn journal_of(dir: &Path, tree: &str) -> PathBuf {
+    let entries = fs::read_dir(dir.join(tree)).unwrap();
     let mut journals = entries
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "jnl"));
@@ -76,7 +77,7 @@ fn journal_of(dir: &Path) -> PathBuf {
 }
 
 /// Some numbers below a bound, different each time, and how to get them again.
-fn random(count: usize, below: usize) -> (u64, Vec<usize>) {
+pub(crate) fn random(count: usize, below: usize) -> (u64, Vec<usize>) {
     use std::hash::{BuildHasher, Hasher};
     let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
     let fresh = || std::collections::hash_map::RandomState::new().build_hasher().finish();
@@ -100,7 +101,7 @@ fn a_journal_cut_or_damaged_anywhere_leaves_no_progress_without_its_rows() {
     (0..STEPS).for_each(|step| write_step(&views, step));
     done(views.write.flush());
     drop(views);
-    let bytes = fs::read(journal_of(original.path())).unwrap();
+    let bytes = fs::read(journal_of(original.path(), "rows")).unwrap();
     let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
     let bytes = &bytes[..end];
 
@@ -109,7 +110,7 @@ fn a_journal_cut_or_damaged_anywhere_leaves_no_progress_without_its_rows() {
     let reopen = |content: &[u8]| {
         let dir = tempfile::tempdir().unwrap();
         copy(original.path(), dir.path());
-        fs::write(journal_of(dir.path()), content).unwrap();
+        fs::write(journal_of(dir.path(), "rows"), content).unwrap();
         open_dir(dir.path()).map(|views| steps_done(&views))
     };
     assert_eq!(reopen(bytes).unwrap(), STEPS);

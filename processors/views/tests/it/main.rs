@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests: a failed expectation is the verdict")]
 
 mod crash;
+mod crash_records;
 mod embedded;
 mod memory;
 mod rows;

@@ -12,14 +12,17 @@ mod decide;
 mod http;
 mod ingest;
 mod kafka;
+mod logins;
 mod measure;
 mod memory;
 pub mod options;
 mod overload;
 mod pipeline;
+mod process;
 mod processes;
 mod restore;
 mod stage;
+mod streams;
 mod workload;
 
 use std::path::{Path, PathBuf};
@@ -100,6 +103,8 @@ pub(super) fn run(arguments: &Bench) -> anyhow::Result<ExitCode> {
         Scenario::Restore => restore::measure,
         Scenario::Overload => overload::measure,
         Scenario::Memory => memory::measure,
+        Scenario::Logins => logins::measure,
+        Scenario::Streams => streams::measure,
         Scenario::Chaos => return chaos::run(arguments),
     };
     let mut runs = Vec::new();

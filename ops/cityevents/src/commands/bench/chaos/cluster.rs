@@ -11,9 +11,9 @@ use cityevents_kit::Config;
 use cityevents_kit::config::Sources;
 use rustix::process::Signal;
 
-use super::process::{Ended, Process};
 use super::servers::Servers;
 use super::targets::Targets;
+use crate::commands::bench::process::{Ended, Process};
 
 /// Time for a process to become ready, everything else busy.
 const READY_WITHIN: Duration = Duration::from_secs(90);

@@ -16,7 +16,6 @@ mod faults;
 mod load;
 mod options;
 mod oracle;
-mod process;
 mod row;
 mod scene;
 mod servers;

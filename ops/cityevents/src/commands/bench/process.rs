@@ -1,4 +1,4 @@
-//! One process of the cluster: started, heard, disturbed, ended, always by its own pid.
+//! A process of its own that is measured or disturbed: started, heard, ended, always by its own pid.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -61,6 +61,11 @@ impl Process {
         let pid_file = folder.join(format!("{name}.pid"));
         std::fs::write(&pid_file, format!("{}\n", child.id()))?;
         Ok(Self { name: name.to_owned(), child, said, log, pid_file })
+    }
+
+    /// Its id.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Its log.
