@@ -36,6 +36,8 @@ pub enum RecordKind {
     Notifications = 8,
     /// What was used of an allowance that all instances share, by a hash of who uses it.
     Allowance = 9,
+    /// The ring of the keys that sign access tokens, sealed: one record.
+    SigningKeys = 14,
 }
 
 /// The key of a record.

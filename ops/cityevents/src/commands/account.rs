@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cityevents_api::identity::{Address, Identity, IdentityParts, Password, Passwords};
 use cityevents_domain::actor::Role;
 use cityevents_kit::Config;
-use cityevents_kit::keys::{KeyRing, TokenSigner};
+use cityevents_kit::keys::TokenSigner;
 use cityevents_kit::seal::{CursorSealer, InstanceSecret};
 use cityevents_runtime::log::clock::SystemClock;
 use clap::{Args, Subcommand};
@@ -161,7 +161,7 @@ fn ask(config: &Config, question: AccountQuestion) -> anyhow::Result<Value> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let views = runtime.block_on(instance::open_views(config))?;
-    let signer = TokenSigner::new(KeyRing::open(&config.keys_dir())?, config);
+    let signer = TokenSigner::new(instance::open_keys(config)?, config);
     let parts = IdentityParts {
         views,
         leaving: None,

@@ -2,17 +2,18 @@
 
 use std::process::ExitCode;
 
-use cityevents_kit::keys::{KeyInfo, KeyRing};
+use cityevents_kit::keys::KeyInfo;
 use serde_json::{Value, json};
 
 use super::print_rows;
 use crate::cli::{Keys, KeysAction};
+use crate::instance;
 
 const COLUMNS: [&str; 5] = ["kid", "status", "created_at", "signed_until", "public_key"];
 
 pub(super) fn run(arguments: &Keys) -> anyhow::Result<ExitCode> {
     let config = arguments.place.load(Vec::new())?.config;
-    let ring = KeyRing::open(&config.keys_dir())?;
+    let ring = instance::open_keys(&config)?;
     let token_life = config.tokens.ttl_max + config.tokens.leeway;
     match &arguments.action {
         KeysAction::List => {}

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use cityevents_domain::ids::UserId;
-use cityevents_kit::keys::{KeyRing, TokenSigner};
+use cityevents_kit::keys::TokenSigner;
 use uuid::Uuid;
 
 use super::random_id;
 use crate::cli::Token;
+use crate::instance;
 use crate::output::{self, Format};
 
 pub(super) fn run(arguments: &Token) -> anyhow::Result<ExitCode> {
@@ -18,7 +19,7 @@ pub(super) fn run(arguments: &Token) -> anyhow::Result<ExitCode> {
         "--ttl {ttl:?} is longer than tokens.ttl_max, {ttl_max:?}; raise that setting to sign such \
          tokens"
     );
-    let signer = TokenSigner::new(KeyRing::open(&config.keys_dir())?, &config);
+    let signer = TokenSigner::new(instance::open_keys(&config)?, &config);
     let mut tokens = Vec::new();
     for _ in 0..arguments.count {
         let subject = arguments.subject.unwrap_or_else(|| UserId::from_bytes(random_id()));

@@ -20,7 +20,7 @@ use cityevents_ingest::{
     ClientOptions, CommandClient, IngestMetrics, IngestState, Reasons, WriteOptions,
 };
 use cityevents_kit::http::{CallClass, Edge, EdgeParts, RoutePolicy, ServeOptions, serve};
-use cityevents_kit::keys::{self, ApiKeys, KeyRing, TokenSigner, TokenVerifier};
+use cityevents_kit::keys::{self, ApiKeys, TokenSigner, TokenVerifier};
 use cityevents_kit::ops_listener::{ops_router, public_health_router};
 use cityevents_kit::seal::{CursorSealer, InstanceSecret};
 use cityevents_kit::telemetry::{HttpMetrics, MetricsRegistry};
@@ -32,9 +32,9 @@ use cityevents_views::Views;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::contract;
 use super::leaver::Leaver;
 use super::roles::{ProcessRole, ProcessRoles};
+use super::{contract, key_store};
 use crate::admin;
 
 /// How often the probes look at what is folded here.
@@ -60,7 +60,7 @@ pub(super) async fn start(
     progress: &Arc<ProjectionProgress>,
 ) -> anyhow::Result<SocketAddr> {
     let Parts { config, roles, lifecycle, metrics, .. } = parts;
-    let ring = KeyRing::open(&config.keys_dir())?;
+    let ring = key_store::open_with(config, views)?;
     let api_keys = ApiKeys::open(&config.keys_dir())?;
     let secret = InstanceSecret::open(config)?;
     let followed = lifecycle.register("keys", Stage::Background, STOP_BUDGET);

@@ -5,6 +5,7 @@
 
 mod contract;
 mod http;
+mod key_store;
 mod leaver;
 mod registry;
 pub mod roles;
@@ -24,6 +25,7 @@ use cityevents_kit::telemetry::MetricsRegistry;
 use cityevents_kit::{Config, Lifecycle};
 
 pub use self::http::mail;
+pub use self::key_store::open_keys;
 use self::roles::{ProcessRole, ProcessRoles};
 pub use self::running::Running;
 use self::stores::Stores;

@@ -17,9 +17,19 @@ const ROTATIONS: usize = 3;
 
 #[test]
 fn keys_rotate_and_retire_under_load_over_two_instances_without_one_failed_request() {
-    let (cluster, _) = cluster("rotation");
+    rotate_under_load("dir");
+}
+
+#[test]
+fn keys_in_the_tables_rotate_and_retire_in_the_same_way() {
+    rotate_under_load("views");
+}
+
+fn rotate_under_load(store: &str) {
+    let (cluster, _) = cluster(&format!("rotation_{store}"));
     // Keys retire within the test: what they signed has to have expired.
     let cluster = cluster
+        .setting("CITYEVENTS__KEYS__STORE", store)
         .setting("CITYEVENTS__LIMITS__ENABLED", "false")
         .setting("CITYEVENTS__TOKENS__TTL", "2s")
         .setting("CITYEVENTS__TOKENS__TTL_MAX", "2s")

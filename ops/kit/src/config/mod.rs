@@ -23,9 +23,9 @@ pub use self::properties::Properties;
 pub use self::schema::DEFAULT_TOML;
 pub use self::secret::{Secret, SecretFileError, SecretSource};
 pub use self::sections::{
-    AccessLog, Breaker, Config, Data, GroupProtocol, Http, Ingest, Instance, Kafka, Keys, Limits,
-    LocalLog, Log, LogFormat, Mail, Ops, Rate, Registration, Registry, Scylla, Snapshots,
-    Telemetry, Tokens, Views,
+    AccessLog, Breaker, Config, Data, GroupProtocol, Http, Ingest, Instance, Kafka, Keys,
+    KeysStore, Limits, LocalLog, Log, LogFormat, Mail, Ops, Rate, Registration, Registry, Scylla,
+    Snapshots, Telemetry, Tokens, Views,
 };
 pub use self::show::ShownValue;
 

@@ -214,6 +214,7 @@ sections! {
     }
     /// `[keys]`: where keys are.
     Keys {
+        store: KeysStore,
         dir: Option<PathBuf>,
         instance_secret: Option<Secret>,
         instance_secret_file: Option<PathBuf>,
@@ -234,6 +235,16 @@ pub enum GroupProtocol {
     CooperativeSticky,
     /// KIP-848: the brokers share them out.
     Consumer,
+}
+
+/// Where the signing keys are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeysStore {
+    /// In a folder.
+    Dir,
+    /// Sealed in the tables.
+    Views,
 }
 
 /// How log lines look.

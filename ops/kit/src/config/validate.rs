@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Config, Rate};
+use super::{Config, KeysStore, Rate};
 
 /// Longest shutdown that an operator should have to wait for.
 const SHUTDOWN_BUDGET_MAX: Duration = Duration::from_secs(600);
@@ -183,6 +183,8 @@ pub(super) fn validate(config: &Config) -> Vec<(&'static str, String)> {
     check("tokens.cache_max", tokens.cache_max >= 1, "at least 1");
 
     let keys = &config.keys;
+    let shared = keys.store == KeysStore::Dir || config.is_cluster();
+    check("keys.store", shared, "\"views\" is for clusters: give kafka.brokers, or take \"dir\"");
     let both = keys.instance_secret.is_some() && keys.instance_secret_file.is_some();
     check("keys.instance_secret_file", !both, "give keys.instance_secret or this, not both");
     let filter = config.telemetry.log_level.parse::<tracing_subscriber::EnvFilter>();

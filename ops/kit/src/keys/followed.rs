@@ -1,6 +1,7 @@
-//! A small file that other processes may replace, and the value that it means.
+//! A small file, or another place, whose content other processes may replace, and the value that it
+//! means.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -52,9 +53,44 @@ pub fn follow(
 /// What a file's content means, or why it makes no sense.
 pub(super) type Parse<T> = fn(&[u8]) -> Result<T, String>;
 
-/// The file and its value.
+/// Where content is kept that several processes read and change.
+pub(super) trait Kept: Send + Sync {
+    /// Its name, for errors.
+    fn name(&self) -> PathBuf;
+
+    /// The content.
+    fn read(&self) -> Result<Vec<u8>, KeysError>;
+
+    /// Replaces the content, unless it is another one than `before` by now. Says whether it did.
+    fn replace(&self, before: &[u8], content: &[u8]) -> Result<bool, KeysError>;
+}
+
+/// A file.
+struct KeptFile(PathBuf);
+
+impl Kept for KeptFile {
+    fn name(&self) -> PathBuf {
+        self.0.clone()
+    }
+
+    fn read(&self) -> Result<Vec<u8>, KeysError> {
+        std::fs::read(&self.0).map_err(KeysError::io(&self.0))
+    }
+
+    fn replace(&self, before: &[u8], content: &[u8]) -> Result<bool, KeysError> {
+        let lock = self.0.with_extension("lock");
+        let _held = files::lock_exclusive(&lock).map_err(KeysError::io(lock))?;
+        if self.read()? != before {
+            return Ok(false);
+        }
+        files::replace_private(&self.0, content).map_err(KeysError::io(&self.0))?;
+        Ok(true)
+    }
+}
+
+/// The content and its value.
 pub(super) struct Followed<T> {
-    path: PathBuf,
+    kept: Box<dyn Kept>,
     parse: Parse<T>,
     value: ArcSwap<T>,
     generation: AtomicU64,
@@ -62,13 +98,18 @@ pub(super) struct Followed<T> {
 }
 
 impl<T> Followed<T> {
-    /// Reads the file; it must exist.
+    /// Reads a file; it must exist.
     pub(super) fn open(path: PathBuf, parse: Parse<T>) -> Result<Self, KeysError> {
-        let content = std::fs::read(&path).map_err(KeysError::io(&path))?;
+        Self::of(Box::new(KeptFile(path)), parse)
+    }
+
+    /// Reads what is kept; it must be there.
+    pub(super) fn of(kept: Box<dyn Kept>, parse: Parse<T>) -> Result<Self, KeysError> {
+        let content = kept.read()?;
         let value =
-            parse(&content).map_err(|reason| KeysError::Damaged { path: path.clone(), reason })?;
+            parse(&content).map_err(|reason| KeysError::Damaged { path: kept.name(), reason })?;
         Ok(Self {
-            path,
+            kept,
             parse,
             value: ArcSwap::from_pointee(value),
             generation: AtomicU64::new(0),
@@ -86,35 +127,38 @@ impl<T> Followed<T> {
         self.generation.load(Ordering::Acquire)
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    pub(super) fn name(&self) -> PathBuf {
+        self.kept.name()
     }
 
     pub(super) fn reload(&self) -> Result<(), KeysError> {
-        let content = std::fs::read(&self.path).map_err(KeysError::io(&self.path))?;
+        let content = self.kept.read()?;
         let mut known = self.content.lock();
         if *known == content {
             return Ok(());
         }
-        let damaged = |reason| KeysError::Damaged { path: self.path.clone(), reason };
+        let damaged = |reason| KeysError::Damaged { path: self.kept.name(), reason };
         self.value.store(Arc::new((self.parse)(&content).map_err(damaged)?));
         self.generation.fetch_add(1, Ordering::AcqRel);
         *known = content;
         Ok(())
     }
 
-    /// Changes the file while no other process does, and reads it back.
+    /// Changes the content, however often other processes do so meanwhile, and reads it back.
     pub(super) fn change<R>(
         &self,
-        change: impl FnOnce(&T) -> Result<(Vec<u8>, R), KeysError>,
+        change: impl Fn(&T) -> Result<(Vec<u8>, R), KeysError>,
     ) -> Result<R, KeysError> {
-        let lock = self.path.with_extension("lock");
-        let held = files::lock_exclusive(&lock).map_err(KeysError::io(lock))?;
-        self.reload()?;
-        let (content, result) = change(&self.current())?;
-        files::replace_private(&self.path, &content).map_err(KeysError::io(&self.path))?;
-        self.reload()?;
-        drop(held);
-        Ok(result)
+        loop {
+            // Read and held against what it is when it is replaced: the one is the other's value.
+            let before = self.kept.read()?;
+            let damaged = |reason| KeysError::Damaged { path: self.kept.name(), reason };
+            let value = (self.parse)(&before).map_err(damaged)?;
+            let (content, result) = change(&value)?;
+            if self.kept.replace(&before, &content)? {
+                self.reload()?;
+                return Ok(result);
+            }
+        }
     }
 }

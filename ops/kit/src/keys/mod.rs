@@ -1,8 +1,9 @@
 //! Who asks: signing keys, access tokens, callers, API keys.
 //!
-//! Access tokens are EdDSA JWTs. The keys live in a ring in a folder (current, next, retiring),
-//! which every process follows, so that rotation needs no restart and ends no session. Processes on
-//! several machines share the folder. Private keys leave it only as signatures.
+//! Access tokens are EdDSA JWTs. The keys live in a ring (current, next, retiring), which every
+//! process follows, so that rotation needs no restart and ends no session. The ring is in a folder,
+//! which processes on several machines share, or sealed in a store that all of them reach
+//! ([`RingStore`]). Private keys leave it only as signatures.
 
 mod api_keys;
 mod caller;
@@ -19,7 +20,7 @@ pub use self::api_keys::{ApiKeyInfo, ApiKeys, Scope};
 pub use self::caller::{Authentication, Caller, OptionalCaller};
 pub use self::claims::{Claims, TokenError};
 pub use self::followed::{Follow, follow};
-pub use self::ring::{KeyInfo, KeyRing};
+pub use self::ring::{KeyInfo, KeyRing, RingStore};
 pub use self::ring_file::KeyStatus;
 pub use self::signer::TokenSigner;
 pub use self::standing::{Standing, Standings};
@@ -44,6 +45,14 @@ pub enum KeysError {
         /// The file.
         path: PathBuf,
         /// What makes no sense.
+        reason: String,
+    },
+    /// A store of keys cannot be read or written.
+    #[error("cannot use the signing keys in {name}: {reason}")]
+    Store {
+        /// What the store is called.
+        name: String,
+        /// What is wrong.
         reason: String,
     },
     /// No key has this id.

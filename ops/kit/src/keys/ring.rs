@@ -1,6 +1,6 @@
 //! The keys that sign access tokens.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use jsonwebtoken::{DecodingKey, EncodingKey};
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use super::followed::{Follow, Followed};
+use super::followed::{Follow, Followed, Kept};
 use super::ring_file::{FILE_VERSION, KeyStatus, RingFile, StoredKey};
 use super::{KeysError, now_ms};
 use crate::files;
@@ -35,6 +35,42 @@ pub struct KeyRing {
     file: Arc<Followed<Ring>>,
     /// Looks at the file for unknown keys.
     looks: Arc<Mutex<Looks>>,
+}
+
+/// Keeps the content of a ring for several machines. Calls wait for it.
+pub trait RingStore: Send + Sync {
+    /// What it is called, for errors.
+    fn name(&self) -> String;
+
+    /// The content, if there is one.
+    ///
+    /// # Errors
+    /// [`KeysError::Store`] when it cannot be read.
+    fn read(&self) -> Result<Option<Vec<u8>>, KeysError>;
+
+    /// Replaces the content, unless it is another one than `before` by now. Says whether it did.
+    ///
+    /// # Errors
+    /// [`KeysError::Store`] when it cannot be written.
+    fn replace(&self, before: Option<&[u8]>, content: &[u8]) -> Result<bool, KeysError>;
+}
+
+/// The ring of a store.
+struct InStore(Arc<dyn RingStore>);
+
+impl Kept for InStore {
+    fn name(&self) -> PathBuf {
+        self.0.name().into()
+    }
+
+    fn read(&self) -> Result<Vec<u8>, KeysError> {
+        let gone = || KeysError::Store { name: self.0.name(), reason: "it is gone".to_owned() };
+        self.0.read()?.ok_or_else(gone)
+    }
+
+    fn replace(&self, before: &[u8], content: &[u8]) -> Result<bool, KeysError> {
+        self.0.replace(Some(before), content)
+    }
 }
 
 /// How often the file was looked at for unknown keys in one second.
@@ -87,6 +123,25 @@ impl KeyRing {
         Ok(Self { file, looks: Arc::default() })
     }
 
+    /// Opens the ring of a store that several machines share. Where there is none yet it takes over
+    /// the ring of a folder, so that tokens that are out stay good, or makes one.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written, or what is in it makes no sense.
+    pub fn open_in(store: Arc<dyn RingStore>, dir: &Path) -> Result<Self, KeysError> {
+        if store.read()?.is_none() {
+            let path = dir.join(FILE_NAME);
+            let content = match path.exists() {
+                true => std::fs::read(&path).map_err(KeysError::io(&path))?,
+                false => RingFile::generate(now_ms())?.to_bytes(),
+            };
+            // Somebody else may have made one at the same moment: theirs counts then.
+            store.replace(None, &content)?;
+        }
+        let file = Arc::new(Followed::of(Box::new(InStore(store)), Ring::parse)?);
+        Ok(Self { file, looks: Arc::default() })
+    }
+
     /// The key that was next signs from now on, the one that signed is retiring, and there is a
     /// new next one. Answers with the key that signs now.
     pub fn rotate(&self) -> Result<KeyInfo, KeysError> {
@@ -103,7 +158,7 @@ impl KeyRing {
         })?;
         let current = self.list().into_iter().find(|key| key.status == KeyStatus::Current);
         current.ok_or_else(|| KeysError::Damaged {
-            path: self.file.path().to_owned(),
+            path: self.file.name(),
             reason: "it has no current key".to_owned(),
         })
     }
@@ -153,7 +208,7 @@ impl KeyRing {
     fn remove(
         &self,
         kid: &str,
-        may: impl FnOnce(&RingKey) -> Result<(), KeysError>,
+        may: impl Fn(&RingKey) -> Result<(), KeysError>,
     ) -> Result<(), KeysError> {
         self.file.change(|ring| {
             let unknown = || KeysError::Unknown { id: kid.to_owned() };

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::{PersonKey, UnsealError};
 use crate::config::{Config, SecretFileError, SecretSource};
 use crate::files;
 use crate::keys::{Follow, KeysError};
@@ -86,6 +87,24 @@ impl InstanceSecret {
         let mut hasher = blake3::Hasher::new_keyed(&self.shared.bytes.load());
         hasher.update(purpose.as_bytes());
         *hasher.finalize().as_bytes()
+    }
+}
+
+impl InstanceSecret {
+    /// Seals a text for one purpose; it opens for that purpose alone.
+    ///
+    /// # Errors
+    /// When the machine gives no random numbers.
+    pub fn seal(&self, purpose: &str, text: &str) -> Result<Vec<u8>, getrandom::Error> {
+        PersonKey::from_bytes(self.derive(purpose)).seal(purpose.as_bytes(), text)
+    }
+
+    /// Opens a text that was sealed with the same secret for the same purpose.
+    ///
+    /// # Errors
+    /// [`UnsealError`] when it was not, or when it was changed.
+    pub fn open_sealed(&self, purpose: &str, sealed: &[u8]) -> Result<String, UnsealError> {
+        PersonKey::from_bytes(self.derive(purpose)).open(purpose.as_bytes(), sealed)
     }
 }
 
