@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::command_line::{command, run, run_on};
+use super::command_line::{command, run, run_on, said};
 use super::crowd;
 use super::instance::Instance;
 use super::web;
@@ -76,6 +76,35 @@ fn an_unknown_scope_is_wrong_usage() {
     let folder = tempfile::tempdir().unwrap();
     let said = run_on(folder.path(), &["api-keys", "create", "--scope", "all"]);
     said.failed(2, &["all", "ingest"]);
+}
+
+#[test]
+fn accounts_are_served_to_others_only_under_a_public_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |listen: &str, public_url: Option<&str>, store: &str| {
+        let mut run = command();
+        run.args(["run", "--role", "api", "--ops-listen", "127.0.0.1:0", "--listen", listen]);
+        // Nobody is there, which is found out later.
+        run.env("CITYEVENTS__DATA__DIR", folder.path())
+            .env("CITYEVENTS__KAFKA__BROKERS", "127.0.0.1:1")
+            .env("CITYEVENTS__KAFKA__REQUEST_TIMEOUT", "1s")
+            .env("CITYEVENTS__SCYLLA__NODES", "127.0.0.1:1")
+            .env("CITYEVENTS__KEYS__STORE", store);
+        run.envs(public_url.map(|url| ("CITYEVENTS__HTTP__PUBLIC_URL", url)));
+        said(run.output().unwrap())
+    };
+    let refused = run("0.0.0.0:0", None, "dir");
+    refused.failed(2, &["http.public_url", "https", "CITYEVENTS__HTTP__PUBLIC_URL", "loopback"]);
+    for (listen, url) in [("0.0.0.0:0", Some("https://city.example")), ("127.0.0.1:0", None)] {
+        let gone = run(listen, url, "dir");
+        assert_eq!(gone.code, 1, "{}", gone.err);
+        assert!(!gone.err.contains("public_url"), "{}", gone.err);
+    }
+    run("127.0.0.1:0", None, "cloud").failed(2, &["keys.store", "cloud"]);
+    let mut alone = command();
+    alone.args(["keys", "list", "--data"]).arg(folder.path());
+    let alone = said(alone.env("CITYEVENTS__KEYS__STORE", "views").output().unwrap());
+    alone.failed(2, &["keys.store", "clusters"]);
 }
 
 #[test]
