@@ -35,11 +35,12 @@ use super::body::{BodyLimits, GuardedBody, too_large};
 use super::context::RequestContext;
 use super::fallback;
 use super::policy::{BodyKind, PolicyOf, RoutePolicy};
+use super::problem_page::{AskedPage, ProblemPages};
 use super::rate_limit::RateLimits;
 use super::request_id;
 use super::security_headers::add_security_headers;
 use crate::config::{AccessLog, Config, Http};
-use crate::keys::{Authentication, TokenVerifier};
+use crate::keys::{Authentication, SessionCookie, TokenVerifier};
 use crate::problem::{ErrorCode, Problem};
 use crate::telemetry::{HttpMetrics, RequestOutcome};
 
@@ -62,11 +63,13 @@ pub struct EdgeParts {
 #[derive(Clone)]
 pub struct Edge {
     shared: Arc<Shared>,
+    pages: Option<Arc<dyn ProblemPages>>,
 }
 
 struct Shared {
     policy: PolicyOf,
     verifier: TokenVerifier,
+    session_cookie: SessionCookie,
     metrics: HttpMetrics,
     limits: RateLimits,
     http: Http,
@@ -84,6 +87,7 @@ impl Edge {
             shared: Arc::new(Shared {
                 policy: parts.policy,
                 verifier: parts.verifier,
+                session_cookie: SessionCookie::new(config.is_public_tls()),
                 metrics: parts.metrics,
                 limits: RateLimits::new(&config.limits),
                 http: config.http.clone(),
@@ -93,7 +97,14 @@ impl Edge {
                 compression: CompressionLayer::new()
                     .compress_when(DefaultPredicate::new().and(not_lines)),
             }),
+            pages: None,
         }
+    }
+
+    /// With problems as pages where a browser asks for one.
+    #[must_use]
+    pub fn with_pages(self, pages: Arc<dyn ProblemPages>) -> Self {
+        Self { pages: Some(pages), ..self }
     }
 
     /// Puts the edge around a router. Call it once, last: routes added later are outside.
@@ -109,7 +120,7 @@ impl<S> Layer<S> for Edge {
     type Service = EdgeService<S>;
 
     fn layer(&self, inner: S) -> EdgeService<S> {
-        EdgeService { shared: Arc::clone(&self.shared), inner }
+        EdgeService { shared: Arc::clone(&self.shared), pages: self.pages.clone(), inner }
     }
 }
 
@@ -117,6 +128,7 @@ impl<S> Layer<S> for Edge {
 #[derive(Clone)]
 pub struct EdgeService<S> {
     shared: Arc<Shared>,
+    pages: Option<Arc<dyn ProblemPages>>,
     inner: S,
 }
 
@@ -136,8 +148,8 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         let waiting = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, waiting);
-        let shared = Arc::clone(&self.shared);
-        Box::pin(async move { Ok(shared.outer(inner, request).await) })
+        let (shared, pages) = (Arc::clone(&self.shared), self.pages.clone());
+        Box::pin(async move { Ok(shared.outer(inner, pages, request).await) })
     }
 }
 
@@ -152,7 +164,12 @@ impl Drop for InFlight<'_> {
 
 impl Shared {
     /// What surrounds an answer, refusals included.
-    async fn outer<S>(self: Arc<Self>, inner: S, mut request: Request) -> Response
+    async fn outer<S>(
+        self: Arc<Self>,
+        inner: S,
+        pages: Option<Arc<dyn ProblemPages>>,
+        mut request: Request,
+    ) -> Response
     where
         S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send,
@@ -169,13 +186,13 @@ impl Shared {
         let mut response = if self.needs_negotiation(&request) {
             let own = Arc::clone(&self);
             let core = service_fn(move |request| {
-                let (own, inner) = (Arc::clone(&own), inner.clone());
-                async move { Ok::<_, Infallible>(own.core(inner, request).await) }
+                let (own, inner, pages) = (Arc::clone(&own), inner.clone(), pages.clone());
+                async move { Ok::<_, Infallible>(own.core(inner, pages, request).await) }
             });
             let Ok(response) = self.cors.layer(self.compression.layer(core)).oneshot(request).await;
             response.map(Body::new)
         } else {
-            self.core(inner, request).await
+            self.core(inner, pages, request).await
         };
 
         let status = response.status();
@@ -199,7 +216,12 @@ impl Shared {
     }
 
     /// The answer of the handler or of who refuses before it, problems written out.
-    async fn core<S>(&self, inner: S, request: Request) -> Response
+    async fn core<S>(
+        &self,
+        inner: S,
+        pages: Option<Arc<dyn ProblemPages>>,
+        request: Request,
+    ) -> Response
     where
         S: Service<Request, Response = Response, Error = Infallible> + Send,
         S::Future: Send,
@@ -208,7 +230,14 @@ impl Shared {
         let uri = request.uri().clone();
         let route = request.extensions().get::<MatchedPath>();
         let policy = (self.policy)(request.method(), route.map(MatchedPath::as_str));
-        let authentication = Authentication::of(request.headers(), &self.verifier);
+        let authentication = if policy.by_cookie {
+            Authentication::of_page(request.headers(), &self.verifier, self.session_cookie)
+        } else {
+            Authentication::of(request.headers(), &self.verifier)
+        };
+        let asked_page = pages
+            .zip(context.as_ref())
+            .and_then(|(pages, context)| Some((pages, AskedPage::of(&request, context)?)));
         let user = authentication.caller().map(|caller| caller.user);
         let rate = context
             .as_ref()
@@ -239,6 +268,10 @@ impl Shared {
             let id = context.as_ref().map(|context| context.request_id().as_str());
             *response.body_mut() = Body::from(problem.to_document(id, Some(uri.path())));
             response.headers_mut().remove(CONTENT_LENGTH);
+            let page = asked_page.and_then(|(pages, asked)| pages.page(&problem, &asked));
+            if let Some(page) = page {
+                AskedPage::put(page, &mut response);
+            }
         }
         if let Some(rate) = &rate {
             rate.add_headers(response.headers_mut());

@@ -39,21 +39,30 @@ pub struct RoutePolicy {
     pub class: CallClass,
     /// How the body is treated.
     pub body: BodyKind,
+    /// Whether the cookie of pages ([`crate::keys::SessionCookie`]) says who calls. Never for calls
+    /// that write and do not look at where they come from: a browser sends the cookie by itself.
+    pub by_cookie: bool,
 }
 
 impl RoutePolicy {
     /// For most routes.
-    pub const GENERAL: Self = Self { class: CallClass::General, body: BodyKind::Whole };
+    pub const GENERAL: Self = Self::of(CallClass::General);
 
     /// A whole body, and an allowance of its own.
     pub const fn of(class: CallClass) -> Self {
-        Self { class, body: BodyKind::Whole }
+        Self { class, body: BodyKind::Whole, by_cookie: false }
     }
 
     /// The same with a stream.
     #[must_use]
     pub const fn streamed(self) -> Self {
-        Self { class: self.class, body: BodyKind::Stream }
+        Self { body: BodyKind::Stream, ..self }
+    }
+
+    /// The same where the cookie of pages says who calls.
+    #[must_use]
+    pub const fn by_cookie(self) -> Self {
+        Self { by_cookie: true, ..self }
     }
 }
 

@@ -10,7 +10,7 @@ use cityevents_domain::actor::{Actor, Role};
 use cityevents_domain::ids::UserId;
 use uuid::Uuid;
 
-use super::{Claims, TokenError, TokenVerifier};
+use super::{Claims, SessionCookie, TokenError, TokenVerifier};
 use crate::problem::{ErrorCode, Problem};
 
 /// Somebody with a verified token. As an argument of a handler: who has none is answered with
@@ -63,6 +63,18 @@ impl Authentication {
             Some(Ok(claims)) => Self::Caller(claims.into()),
             Some(Err(error)) => Self::Rejected(error),
             None => Self::Rejected(TokenError::Invalid),
+        }
+    }
+
+    /// The same, and where there is no such header the cookie of pages.
+    pub fn of_page(headers: &HeaderMap, verifier: &TokenVerifier, cookie: SessionCookie) -> Self {
+        if headers.contains_key(AUTHORIZATION) {
+            return Self::of(headers, verifier);
+        }
+        match cookie.read(headers).map(|token| verifier.verify(token)) {
+            Some(Ok(claims)) => Self::Caller(claims.into()),
+            Some(Err(error)) => Self::Rejected(error),
+            None => Self::Anonymous,
         }
     }
 
