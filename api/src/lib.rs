@@ -33,6 +33,7 @@ mod reasons;
 mod routes;
 pub mod standing;
 mod state;
+pub mod web;
 
 pub use self::metrics::ApiMetrics;
 pub use self::progress::ProjectionProgress;

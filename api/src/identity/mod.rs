@@ -28,6 +28,7 @@ mod notifications;
 mod one_time;
 mod origin;
 mod own_rows;
+mod pages;
 mod passwords;
 mod roles;
 mod routes;

@@ -121,27 +121,7 @@ pub(super) async fn refresh(
     _: NoBody,
 ) -> Result<Response, Problem> {
     identity.shared.origins.check(&headers)?;
-    let refused = || {
-        let mut response = Problem::new(ErrorCode::Unauthenticated).into_response();
-        let (name, value) = identity.shared.cookie.clear();
-        response.headers_mut().append(name, value);
-        response
-    };
-    let Some(token) = identity.shared.cookie.read(&headers) else { return Ok(refused()) };
-    let rotated = identity.rotate(&token).await.map_err(IdentityError::into_problem)?;
-    let Some((session, successor)) = rotated else { return Ok(refused()) };
-    let account = identity.account(&session.account).await.map_err(IdentityError::into_problem)?;
-    // A session that was begun while all were revoked is in no list yet.
-    let is_revoked = |account: &Account| {
-        account.revoked_before_ms.is_some_and(|before_ms| session.created_at_ms < before_ms)
-    };
-    let Some(account) = account.filter(|account| !is_revoked(account)) else {
-        return Ok(refused());
-    };
-    if account.locked {
-        return Err(Problem::new(ErrorCode::AccountLocked));
-    }
-    identity.with_tokens(StatusCode::OK, &account, &session, &successor)
+    identity.renew(&headers).await
 }
 
 /// Signs out.
@@ -180,6 +160,32 @@ pub(super) async fn logout(
 }
 
 impl Identity {
+    /// Goes on with the session of the refresh cookie. Who calls it has looked where the request
+    /// comes from, or gives the answer to nobody but the browser.
+    pub(crate) async fn renew(&self, headers: &HeaderMap) -> Result<Response, Problem> {
+        let refused = || {
+            let mut response = Problem::new(ErrorCode::Unauthenticated).into_response();
+            let (name, value) = self.shared.cookie.clear();
+            response.headers_mut().append(name, value);
+            response
+        };
+        let Some(token) = self.shared.cookie.read(headers) else { return Ok(refused()) };
+        let rotated = self.rotate(&token).await.map_err(IdentityError::into_problem)?;
+        let Some((session, successor)) = rotated else { return Ok(refused()) };
+        let account = self.account(&session.account).await.map_err(IdentityError::into_problem)?;
+        // A session that was begun while all were revoked is in no list yet.
+        let is_revoked = |account: &Account| {
+            account.revoked_before_ms.is_some_and(|before_ms| session.created_at_ms < before_ms)
+        };
+        let Some(account) = account.filter(|account| !is_revoked(account)) else {
+            return Ok(refused());
+        };
+        if account.locked {
+            return Err(Problem::new(ErrorCode::AccountLocked));
+        }
+        self.with_tokens(StatusCode::OK, &account, &session, &successor)
+    }
+
     /// Begins a session and tells of it.
     async fn signed_in(
         &self,

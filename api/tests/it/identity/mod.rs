@@ -3,6 +3,7 @@
 mod allowances;
 mod departures;
 mod mails;
+mod pages;
 mod sessions;
 mod sign_in;
 mod staff;

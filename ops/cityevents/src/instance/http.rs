@@ -14,6 +14,7 @@ use cityevents_api::lines::{Lines, LinesMetrics, LinesOptions};
 use cityevents_api::standing::{
     AccountChanges, AccountStandings, StandingsMetrics, forget_sessions, sweep,
 };
+use cityevents_api::web::{self, Pages, PagesParts};
 use cityevents_api::{ApiMetrics, ProjectionProgress, Reads, ReadsParts};
 use cityevents_domain::ids::{CommandId, UserId};
 use cityevents_ingest::{
@@ -31,6 +32,7 @@ use cityevents_schemas::topic;
 use cityevents_views::Views;
 use serde_json::json;
 use tokio::net::TcpListener;
+use utoipa_axum::router::OpenApiRouter;
 
 use super::leaver::Leaver;
 use super::roles::{ProcessRole, ProcessRoles};
@@ -74,24 +76,21 @@ pub(super) async fn start(
     // Whoever serves accounts gives commands too: people who are locked out leave their events.
     let gives_commands = roles.has(ProcessRole::Ingest) || roles.has(ProcessRole::Api);
     let client = gives_commands.then(|| start_client(parts)).transpose()?;
-    if roles.has(ProcessRole::Ingest)
-        && let Some(client) = client.clone()
-    {
-        let options = WriteOptions {
-            wait: config.ingest.wait,
-            wait_max: config.ingest.wait_max,
-            line_bytes_max: usize::try_from(config.ingest.line_max)?,
-        };
-        let reasons = Reasons::new(views.person_keys.clone());
-        let draining = lifecycle.draining();
-        let sealer = cursors.clone();
-        let writes = IngestState::new(client, reasons, api_keys, options, draining, sealer);
-        routes = routes.merge(cityevents_ingest::router(writes));
+    let writes = match client.clone() {
+        Some(client) => writes(parts, views, client, api_keys, cursors.clone())?,
+        None => OpenApiRouter::new(),
+    };
+    // Pages write wherever they are served; programs write where this process is told to let them.
+    let for_pages = writes.clone();
+    if roles.has(ProcessRole::Ingest) {
+        routes = routes.merge(writes);
     }
     let standings = standings(parts)?;
+    let verifier = TokenVerifier::new(ring.clone(), config).with_standings(standings.clone());
+    let mut pages = None;
     if roles.has(ProcessRole::Api) {
         let reads = reads(parts, views, progress, cursors.clone(), client.clone())?;
-        routes = routes.merge(cityevents_api::router(reads));
+        let reads = cityevents_api::router(reads);
         let signer = TokenSigner::new(ring.clone(), config);
         let clock = parts.context.source.clock.clone();
         let changes = account_changes(parts)?;
@@ -127,12 +126,22 @@ pub(super) async fn start(
         tokio::spawn(async move { leaving.sweep_departures(departing).await });
         // Set once, by the only listener of the process.
         let _is_first = parts.context.identity.set(identity.clone());
-        routes = routes.merge(identity::router(identity));
+        let calls = reads.merge(identity::router(identity.clone()));
+        routes = routes.merge(calls.clone());
+        let (calls, _) = calls.merge(for_pages).split_for_parts();
+        let (clock, verifier) = (parts.context.source.clock.clone(), verifier.clone());
+        let made = Pages::new(PagesParts { calls, identity, verifier, clock });
+        pages = Some(made.context("pages cannot be served")?);
     }
     let http_metrics = HttpMetrics::new(metrics);
-    let verifier = TokenVerifier::new(ring, config).with_standings(standings);
     let edge = EdgeParts { policy, verifier, metrics: http_metrics.clone() };
-    let public = Edge::new(config, edge).around(contract::describe(routes).merge(health));
+    let mut edge = Edge::new(config, edge);
+    let mut all = contract::describe(routes).merge(health);
+    if let Some(pages) = pages {
+        edge = edge.with_pages(Arc::new(pages.clone()));
+        all = all.merge(web::router(pages));
+    }
+    let public = edge.around(all);
     let (listener, address) = bind(config.http.listen, "--listen").await?;
     let component = lifecycle.register("http", Stage::Http, config.ops.shutdown_budget);
     tokio::spawn(serve(listener, public, ServeOptions::of(config, http_metrics), component));
@@ -180,6 +189,25 @@ fn start_client(parts: &Parts<'_>) -> anyhow::Result<CommandClient> {
         component.finished();
     });
     Ok(client)
+}
+
+fn writes(
+    parts: &Parts<'_>,
+    views: &Views,
+    client: CommandClient,
+    api_keys: ApiKeys,
+    sealer: CursorSealer,
+) -> anyhow::Result<OpenApiRouter> {
+    let ingest = &parts.config.ingest;
+    let options = WriteOptions {
+        wait: ingest.wait,
+        wait_max: ingest.wait_max,
+        line_bytes_max: usize::try_from(ingest.line_max)?,
+    };
+    let reasons = Reasons::new(views.person_keys.clone());
+    let draining = parts.lifecycle.draining();
+    let state = IngestState::new(client, reasons, api_keys, options, draining, sealer);
+    Ok(cityevents_ingest::router(state))
 }
 
 fn reads(
@@ -273,6 +301,7 @@ fn policy(method: &Method, route: Option<&str>) -> RoutePolicy {
     }
     cityevents_ingest::routes::route_policy(method, route)
         .or_else(|| identity::route_policy(method, route))
+        .or_else(|| web::route_policy(method, route))
         .unwrap_or(RoutePolicy::GENERAL)
 }
 

@@ -1,0 +1,147 @@
+//! One's account: sessions, mails, password, what is kept, and its end.
+
+use axum::extract::{RawQuery, State};
+use axum::http::{Method, StatusCode};
+use axum::response::Response;
+use cityevents_kit::http::PathId;
+use cityevents_kit::{ErrorCode, Problem};
+use minijinja::context;
+use minijinja::value::Value;
+use serde_json::{Map, json};
+
+use super::Pages;
+use super::calls::Call;
+use super::forms::Form;
+use super::problem::shown;
+use super::render::data;
+use super::visitor::{Visitor, see_other};
+
+/// What the page says first, after something was done.
+const DONE: [&str; 2] = ["saved", "session-ended"];
+
+pub(super) async fn page(
+    State(pages): State<Pages>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let asked = Form::parse(query.unwrap_or_default().as_bytes());
+    let done = DONE.into_iter().find(|done| *done == asked.text("done"));
+    pages.account(&visitor, StatusCode::OK, context! { done => done }).await
+}
+
+/// Which mails one gets: what is ticked, and nothing else.
+pub(super) async fn mails(
+    State(pages): State<Pages>,
+    visitor: Visitor,
+    form: Form,
+) -> Result<Response, Problem> {
+    let calls = &pages.shared.calls;
+    let known = calls.ask(&visitor, Call::get("/api/me/notifications")).await?.body;
+    let kinds = known["mail"].as_object().map(Map::keys).into_iter().flatten();
+    let wanted: Map<_, _> =
+        kinds.map(|kind| (kind.clone(), form.given(kind).is_some().into())).collect();
+    let call = Call::new(Method::PATCH, "/api/me/notifications").with(json!({ "mail": wanted }));
+    calls.ask(&visitor, call).await?;
+    Ok(see_other("/account?done=saved"))
+}
+
+pub(super) async fn password(
+    State(pages): State<Pages>,
+    visitor: Visitor,
+    form: Form,
+) -> Result<Response, Problem> {
+    let body = json!({
+        "old_password": form.text("old_password"),
+        "new_password": form.text("new_password"),
+    });
+    let call = Call::post("/api/auth/password/change").with(body);
+    match pages.shared.calls.ask(&visitor, call).await {
+        // All sessions have ended, this one too.
+        Ok(_) => Ok(pages.signed_out(&visitor, "/login?notice=password-set")),
+        Err(problem) if problem.code() == ErrorCode::Unauthenticated => Err(problem),
+        Err(problem) => {
+            let told = context! { problem => shown(&problem) };
+            pages.account(&visitor, problem.code().status(), told).await
+        }
+    }
+}
+
+pub(super) async fn end_session(
+    State(pages): State<Pages>,
+    visitor: Visitor,
+    PathId(session): PathId<uuid::Uuid>,
+) -> Result<Response, Problem> {
+    let call = Call::new(Method::DELETE, format!("/api/auth/sessions/{session}"));
+    match pages.shared.calls.ask(&visitor, call).await {
+        Ok(_) => Ok(see_other("/account?done=session-ended")),
+        // It has ended by itself.
+        Err(problem) if problem.code() == ErrorCode::NotFound => Ok(see_other("/account")),
+        Err(problem) => Err(problem),
+    }
+}
+
+pub(super) async fn end_sessions(
+    State(pages): State<Pages>,
+    visitor: Visitor,
+) -> Result<Response, Problem> {
+    pages.shared.calls.ask(&visitor, Call::post("/api/auth/sessions/revoke")).await?;
+    Ok(pages.signed_out(&visitor, "/login?notice=signed-out"))
+}
+
+/// Everything that is kept of one, as a file.
+pub(super) async fn export(
+    State(pages): State<Pages>,
+    visitor: Visitor,
+) -> Result<Response, Problem> {
+    pages.shared.calls.send(&visitor, Call::get("/api/auth/me/export")).await
+}
+
+/// For ever, so it is asked for twice.
+pub(super) async fn delete(
+    State(pages): State<Pages>,
+    visitor: Visitor,
+    form: Form,
+) -> Result<Response, Problem> {
+    if form.given("sure").is_none() {
+        let problem = Problem::invalid("sure", "tick this first");
+        let told = context! { problem => shown(&problem) };
+        return pages.account(&visitor, problem.code().status(), told).await;
+    }
+    let call = Call::new(Method::DELETE, "/api/auth/me");
+    match pages.shared.calls.ask(&visitor, call).await {
+        Ok(_) => Ok(pages.signed_out(&visitor, "/login?notice=account-deleted")),
+        Err(problem) if problem.code() == ErrorCode::Unauthenticated => Err(problem),
+        Err(problem) => {
+            let told = context! { problem => shown(&problem) };
+            pages.account(&visitor, problem.code().status(), told).await
+        }
+    }
+}
+
+impl Pages {
+    async fn account(
+        &self,
+        visitor: &Visitor,
+        status: StatusCode,
+        told: Value,
+    ) -> Result<Response, Problem> {
+        let calls = &self.shared.calls;
+        let me = calls.ask(visitor, Call::get("/api/auth/me")).await?.body;
+        let sessions = calls.ask(visitor, Call::get("/api/auth/sessions")).await?.body;
+        let mails = calls.ask(visitor, Call::get("/api/me/notifications")).await?.body;
+        let calendar = calls.ask(visitor, Call::get("/api/me/calendar")).await?.body;
+        let known = context! {
+            me => data(&me["data"]),
+            sessions => data(&sessions["data"]),
+            mails => data(&mails["mail"]),
+            calendar => data(&calendar["url"]),
+            ..told
+        };
+        Ok(self.page_with(status, visitor, "account.html", known))
+    }
+
+    fn signed_out(&self, visitor: &Visitor, address: &str) -> Response {
+        visitor.keep(self.shared.cookie.clear().1);
+        see_other(address)
+    }
+}

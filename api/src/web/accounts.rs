@@ -1,0 +1,95 @@
+//! Making an account, signing in, signing out.
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use cityevents_kit::{ErrorCode, Problem};
+use minijinja::context;
+use serde_json::json;
+
+use super::Pages;
+use super::address::own;
+use super::calls::{Answer, Call};
+use super::forms::Form;
+use super::session::Token;
+use super::visitor::{Visitor, see_other};
+
+/// What the sign-in page says first. Anything else says nothing.
+const NOTICES: [&str; 3] = ["signed-out", "password-set", "account-deleted"];
+
+pub(super) async fn login_form(
+    State(pages): State<Pages>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let form = Form::parse(query.unwrap_or_default().as_bytes());
+    let notice = NOTICES.into_iter().find(|notice| *notice == form.text("notice"));
+    pages.page(&visitor, "login.html", context! { form => form.shown(), notice => notice })
+}
+
+pub(super) async fn login(
+    State(pages): State<Pages>,
+    visitor: Visitor,
+    form: Form,
+) -> Result<Response, Problem> {
+    let body = json!({ "email": form.text("email"), "password": form.text("password") });
+    let call = Call::post("/api/auth/login").with(body);
+    match pages.shared.calls.ask(&visitor, call).await {
+        Ok(answer) => pages.signed_in(&visitor, &form, &answer),
+        Err(problem) => Ok(pages.form_again(&visitor, "login.html", &form, &problem)),
+    }
+}
+
+pub(super) async fn register_form(
+    State(pages): State<Pages>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let form = Form::parse(query.unwrap_or_default().as_bytes());
+    pages.page(&visitor, "register.html", context! { form => form.shown() })
+}
+
+pub(super) async fn register(
+    State(pages): State<Pages>,
+    visitor: Visitor,
+    form: Form,
+) -> Result<Response, Problem> {
+    let body = json!({
+        "email": form.text("email"),
+        "password": form.text("password"),
+        "name": form.given("name"),
+    });
+    let call = Call::post("/api/auth/register").with(body);
+    match pages.shared.calls.ask(&visitor, call).await {
+        Ok(answer) => pages.signed_in(&visitor, &form, &answer),
+        Err(problem) => Ok(pages.form_again(&visitor, "register.html", &form, &problem)),
+    }
+}
+
+pub(super) async fn logout(
+    State(pages): State<Pages>,
+    visitor: Visitor,
+) -> Result<Response, Problem> {
+    let out = pages.shared.calls.ask(&visitor, Call::post("/api/auth/logout")).await;
+    match out {
+        Ok(_) => {}
+        // Signed out elsewhere already.
+        Err(problem) if problem.code() == ErrorCode::Unauthenticated => {}
+        Err(problem) => return Err(problem),
+    }
+    visitor.keep(pages.shared.cookie.clear().1);
+    Ok(see_other("/login?notice=signed-out"))
+}
+
+impl Pages {
+    /// Gives the session to the browser and goes where the visitor came from.
+    fn signed_in(
+        &self,
+        visitor: &Visitor,
+        form: &Form,
+        answer: &Answer,
+    ) -> Result<Response, Problem> {
+        let token = Token::of(&answer.body).ok_or_else(Problem::internal)?;
+        visitor.keep(self.shared.cookie.set(&token.text, token.age_seconds).1);
+        Ok(see_other(own(form.text("return_to")).unwrap_or("/")))
+    }
+}

@@ -1,0 +1,64 @@
+//! The page of one event: what it is, and where one stands.
+
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use cityevents_domain::ids::EventId;
+use cityevents_kit::Problem;
+use cityevents_kit::http::PathId;
+use minijinja::context;
+use minijinja::value::Value;
+
+use super::Pages;
+use super::calls::Call;
+use super::forms::{Form, new_key};
+use super::render::data;
+use super::visitor::Visitor;
+
+/// What the page says first, after something was done. Anything else says nothing.
+const DONE: [&str; 3] = ["joined", "left", "published"];
+
+pub(super) async fn page(
+    State(pages): State<Pages>,
+    visitor: Visitor,
+    PathId(event): PathId<EventId>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let asked = Form::parse(query.unwrap_or_default().as_bytes());
+    let done = DONE.into_iter().find(|done| *done == asked.text("done"));
+    let told = context! { done => done };
+    pages.event(&visitor, event, StatusCode::OK, told).await
+}
+
+impl Pages {
+    /// The page of an event, with something to tell.
+    pub(super) async fn event(
+        &self,
+        visitor: &Visitor,
+        event: EventId,
+        status: StatusCode,
+        told: Value,
+    ) -> Result<Response, Problem> {
+        let view = Call::get(format!("/api/events/{event}/view"));
+        let view = self.shared.calls.ask(visitor, view).await?.body;
+        let event = &view["event"];
+        let count = |name: &str| event[name].as_u64().unwrap_or_default();
+        let (capacity, active) = (count("capacity"), count("active_participants"));
+        let waiting = count("waitlist_count");
+        let is_unlimited = capacity == 0;
+        let opens_at = event["opens_at"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
+        let opens_in_ms = opens_at.map(|at| at.as_millisecond() - self.now().as_millis());
+        let shown = context! {
+            key => new_key()?,
+            free => capacity.saturating_sub(active),
+            is_unlimited => is_unlimited,
+            has_place => is_unlimited || (active < capacity && waiting == 0),
+            // Without a script the page looks again by itself, when the time has come.
+            opens_in => opens_in_ms.filter(|ms| *ms > 0).map(|ms| (ms + 999) / 1_000),
+            event => data(event),
+            view => data(&view),
+            ..told
+        };
+        Ok(self.page_with(status, visitor, "event.html", shown))
+    }
+}

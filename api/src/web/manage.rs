@@ -1,0 +1,113 @@
+//! The organiser's room: how the event stands, who comes and who waits.
+
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use cityevents_domain::ids::EventId;
+use cityevents_kit::http::PathId;
+use cityevents_kit::{ErrorCode, Problem};
+use minijinja::context;
+use minijinja::value::Value;
+
+use super::Pages;
+use super::address::encoded;
+use super::calls::Call;
+use super::forms::{Form, new_key};
+use super::render::data;
+use super::visitor::Visitor;
+
+/// People of a page.
+const SHOWN: u32 = 50;
+/// What the room says first, after something was done.
+const DONE: [&str; 10] = [
+    "created",
+    "saved",
+    "published",
+    "unpublished",
+    "canceled",
+    "removed",
+    "banned",
+    "lifted",
+    "sent",
+    "checked-in",
+];
+/// The lists of people.
+const LISTS: [&str; 3] = ["participants", "waitlist", "bans"];
+
+pub(super) async fn page(
+    State(pages): State<Pages>,
+    visitor: Visitor,
+    PathId(event): PathId<EventId>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let asked = Form::parse(query.unwrap_or_default().as_bytes());
+    let done = DONE.into_iter().find(|done| *done == asked.text("done"));
+    pages.room(&visitor, event, &asked, StatusCode::OK, context! { done => done }).await
+}
+
+/// A list of people as a file.
+pub(super) async fn file(
+    State(pages): State<Pages>,
+    visitor: Visitor,
+    PathId(event): PathId<EventId>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let asked = Form::parse(query.unwrap_or_default().as_bytes());
+    let list = if asked.text("list") == "waitlist" { "waitlist" } else { "participants" };
+    let call = Call::get(format!("/api/events/{event}/{list}?format=csv"));
+    pages.shared.calls.send(&visitor, call).await
+}
+
+impl Pages {
+    /// The room, with something to tell.
+    pub(super) async fn room(
+        &self,
+        visitor: &Visitor,
+        event: EventId,
+        asked: &Form,
+        status: StatusCode,
+        told: Value,
+    ) -> Result<Response, Problem> {
+        if visitor.caller().is_none() {
+            return Err(Problem::new(ErrorCode::Unauthenticated));
+        }
+        let calls = &self.shared.calls;
+        let room = format!("/events/{event}/manage");
+        let stats = calls.ask(visitor, Call::get(format!("/api/events/{event}/stats"))).await?.body;
+        let view = calls.ask(visitor, Call::get(format!("/api/events/{event}/view"))).await?.body;
+        let list = LISTS.into_iter().find(|list| *list == asked.text("list"));
+        let list = list.unwrap_or("participants");
+        let mut people = format!("/api/events/{event}/{list}?limit={SHOWN}");
+        if let Some(cursor) = asked.given("cursor") {
+            people.push_str(&format!("&cursor={}", encoded(cursor)));
+        }
+        let people = calls.ask(visitor, Call::get(people)).await?.body;
+        let next = people["next_cursor"].as_str();
+        let next = next.map(|cursor| format!("{room}?list={list}&cursor={}", encoded(cursor)));
+        // "This lets 12 people in", before it is done.
+        let count = |name: &str| stats[name].as_u64().unwrap_or_default();
+        let wanted = asked.given("capacity").and_then(|text| text.parse::<u64>().ok());
+        let lets_in = wanted.map(|wanted| {
+            let free = wanted.saturating_sub(count("active_participants"));
+            let everybody = wanted == 0;
+            if everybody { count("waitlist_count") } else { free.min(count("waitlist_count")) }
+        });
+        let user = visitor.caller().map(|caller| caller.user.to_string());
+        let is_owner = view["event"]["owner_id"].as_str() == user.as_deref();
+        let known = context! {
+            event => data(&view["event"]),
+            actions => data(&view["actions"]),
+            stats => data(&stats),
+            is_owner => is_owner,
+            list => list,
+            people => data(&people),
+            next => next,
+            wanted => wanted,
+            lets_in => lets_in,
+            key => new_key()?,
+            form => asked.shown(),
+            ..told
+        };
+        Ok(self.page_with(status, visitor, "manage.html", known))
+    }
+}
