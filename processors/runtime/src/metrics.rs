@@ -26,12 +26,21 @@ struct TaskLabels {
     partition: u32,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    task: String,
+    state: &'static str,
+}
+
 /// All of them.
 #[derive(Debug, Clone)]
 pub struct RuntimeMetrics {
     dropped: Family<DroppedLabels, Counter>,
     decisions: Family<OutcomeLabels, Counter>,
     lag: Family<TaskLabels, Gauge>,
+    lag_seconds: Family<TaskLabels, Gauge>,
+    states: Family<StateLabels, Gauge>,
+    restoring: Family<TaskLabels, Gauge>,
     restarts: Family<TaskLabels, Counter>,
     /// Commands in one burst.
     pub burst_commands: Histogram,
@@ -45,6 +54,9 @@ pub struct RuntimeMetrics {
     pub gaps: Counter,
     /// Commands that could not be read. Alert when above zero.
     pub dead_letters: Counter,
+    /// Decisions that broke an invariant; their partition stopped before they counted. Alert when
+    /// above zero.
+    pub invariant_breaches: Counter,
     /// Panics of partition tasks. Alert when above zero.
     pub panics: Counter,
     /// Answers that could not be handed on; their callers ask for the outcome later.
@@ -66,6 +78,22 @@ impl RuntimeMetrics {
         );
         registry.register("decisions", "Commands decided, by outcome", m.decisions.clone());
         registry.register("lag_records", "Records not yet read, by task", m.lag.clone());
+        registry.register_with_unit(
+            "lag",
+            "How long the oldest record waits, by task, from ten seconds on; 0 below that",
+            Unit::Seconds,
+            m.lag_seconds.clone(),
+        );
+        registry.register(
+            "tasks",
+            "Partition tasks of this process, by state; alert when one is stopped",
+            m.states.clone(),
+        );
+        registry.register(
+            "restore_remaining_records",
+            "Facts that a restore under way has still to fold",
+            m.restoring.clone(),
+        );
         registry.register("task_restarts", "Restarts of partition tasks", m.restarts.clone());
         registry.register("burst_commands", "Commands in one burst", m.burst_commands.clone());
         registry.register_with_unit(
@@ -88,6 +116,11 @@ impl RuntimeMetrics {
         );
         registry.register("gaps", "Appends out of sequence", m.gaps.clone());
         registry.register("dead_letters", "Undecodable commands", m.dead_letters.clone());
+        registry.register(
+            "invariant_breaches",
+            "Decisions that broke a promise and stopped their partition; anything above 0 is a bug",
+            m.invariant_breaches.clone(),
+        );
         registry.register("panics", "Panics of partition tasks", m.panics.clone());
         registry.register("replies_lost", "Answers not handed on", m.replies_lost.clone());
         registry.register("ticks", "Ticks appended", m.ticks.clone());
@@ -101,6 +134,9 @@ impl RuntimeMetrics {
             dropped: Family::default(),
             decisions: Family::default(),
             lag: Family::default(),
+            lag_seconds: Family::default(),
+            states: Family::default(),
+            restoring: Family::default(),
             restarts: Family::default(),
             burst_commands: Histogram::new(exponential_buckets(1.0, 2.0, 14)),
             append_seconds: latency(),
@@ -108,6 +144,7 @@ impl RuntimeMetrics {
             restore_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 14)),
             gaps: Counter::default(),
             dead_letters: Counter::default(),
+            invariant_breaches: Counter::default(),
             panics: Counter::default(),
             replies_lost: Counter::default(),
             ticks: Counter::default(),
@@ -128,6 +165,23 @@ impl RuntimeMetrics {
     pub fn lag(&self, task: &str, partition: u32) -> Gauge {
         let labels = TaskLabels { task: task.to_owned(), partition };
         self.lag.get_or_create_owned(&labels)
+    }
+
+    /// How long the oldest record of one partition of a task waits.
+    pub(crate) fn lag_seconds(&self, task: &str, partition: u32) -> Gauge {
+        let labels = TaskLabels { task: task.to_owned(), partition };
+        self.lag_seconds.get_or_create_owned(&labels)
+    }
+
+    /// Tasks in a state.
+    pub(crate) fn tasks(&self, task: &str, state: &'static str) -> Gauge {
+        self.states.get_or_create_owned(&StateLabels { task: task.to_owned(), state })
+    }
+
+    /// What a restore of one partition has still to fold.
+    pub(crate) fn restoring(&self, task: &str, partition: u32) -> Gauge {
+        let labels = TaskLabels { task: task.to_owned(), partition };
+        self.restoring.get_or_create_owned(&labels)
     }
 
     /// Counts a restart of one partition of a task.

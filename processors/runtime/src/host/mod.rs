@@ -53,6 +53,19 @@ pub enum TaskState {
 }
 
 impl TaskState {
+    /// Its name in figures.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Lagging(_) => "lagging",
+            Self::Ailing { .. } => "ailing",
+            Self::GivenUp => "given_up",
+            Self::Restarting { .. } => "restarting",
+            Self::Stopped { .. } => "stopped",
+        }
+    }
+
     /// Whether the task does its work, well or not so well.
     pub const fn works(&self) -> bool {
         matches!(self, Self::Running | Self::Lagging(_) | Self::Ailing { .. })

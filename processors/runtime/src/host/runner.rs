@@ -1,5 +1,6 @@
 //! One partition's thread: makes the task, steps it, makes it anew when it fails.
 
+use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,6 +40,8 @@ pub(super) struct Runner {
     pub(super) panics: PanicPolicy,
     /// Disconnected: the signal to end.
     pub(super) stopped: Receiver<()>,
+    /// The state that the figures count it under.
+    pub(super) counted: Cell<Option<&'static str>>,
 }
 
 impl Runner {
@@ -132,6 +135,7 @@ impl Runner {
     fn run_once(&self, failures: u32) -> Result<(), TaskError> {
         let mut task = (self.make)(self.partition, &self.ownership)?;
         let lag = self.metrics.lag(self.name, self.partition);
+        let lag_seconds = self.metrics.lag_seconds(self.name, self.partition);
         let started = Instant::now();
         let mut reported: Option<Instant> = None;
         let mut shown = None;
@@ -140,6 +144,7 @@ impl Runner {
                 let drained = task.drain(DRAIN_DEADLINE);
                 *self.progress.lock() = task.progress();
                 lag.set(0);
+                lag_seconds.set(0);
                 return drained.or_else(|error| {
                     tracing::warn!(%error, "{}/{}: {error}", self.name, self.partition);
                     Ok(())
@@ -163,6 +168,8 @@ impl Runner {
             if reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY) {
                 reported = Some(Instant::now());
                 self.report(&*task, &lag);
+                let age = task.lagging().map_or(0, |lagging| lagging.age.as_secs());
+                lag_seconds.set(i64::try_from(age).unwrap_or(i64::MAX));
             }
         }
     }
@@ -181,7 +188,28 @@ impl Runner {
     }
 
     fn set(&self, state: TaskState) {
+        self.count(Some(state.as_str()));
         self.states.set(self.partition, self.assignment, state);
+    }
+
+    /// Counts the task under another state, or no more.
+    fn count(&self, state: Option<&'static str>) {
+        let before = self.counted.replace(state);
+        if before == state {
+            return;
+        }
+        if let Some(state) = before {
+            self.metrics.tasks(self.name, state).dec();
+        }
+        if let Some(state) = state {
+            self.metrics.tasks(self.name, state).inc();
+        }
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.count(None);
     }
 }
 

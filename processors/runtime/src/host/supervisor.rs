@@ -1,5 +1,6 @@
 //! The member of the group: hears what is ours, begins and ends runners, stores progress.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -190,6 +191,7 @@ impl Supervisor {
             progress: Arc::clone(&progress),
             panics: self.options.panics,
             stopped,
+            counted: Cell::default(),
         };
         self.states.begin(partition, self.assignments, TaskState::Starting);
         let run = move || {

@@ -6,6 +6,8 @@ mod pool;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use prometheus_client::metrics::gauge::Gauge;
+
 pub use self::pool::{Lease, StandbyPool};
 use crate::chain::{COMMANDS_HEADER, ChainReader, Cursor};
 use crate::follower::{Follower, LinkedRecord, Position};
@@ -166,7 +168,10 @@ impl<T: Topology> Standby<T> {
             buffer: Vec::new(),
         };
         let start = from.map_or(0, |position| position.offset);
-        standby.catch_up(high)?;
+        let remaining = source.metrics.restoring(source.topology, partition);
+        let folded = standby.catch_up_showing(high, &remaining);
+        remaining.set(0);
+        folded?;
         let seconds = started.elapsed().as_secs_f64();
         source.metrics.restore_seconds.observe(seconds);
         tracing::info!(
@@ -205,10 +210,15 @@ impl<T: Topology> Standby<T> {
     /// # Errors
     /// As [`Standby::restore`].
     pub fn catch_up(&mut self, high: u64) -> Result<(), FoldError> {
+        self.catch_up_showing(high, &Gauge::default())
+    }
+
+    fn catch_up_showing(&mut self, high: u64, remaining: &Gauge) -> Result<(), FoldError> {
         self.check_fold()?;
         let mut empty_reads = 0;
         while self.follower.offset() < high {
             let before = self.follower.offset();
+            remaining.set(i64::try_from(high - before).unwrap_or(i64::MAX));
             let records = CATCH_UP.records.min((high - before) as usize);
             self.poll(PollLimit { records, ..CATCH_UP }, CATCH_UP_WAIT)?;
             empty_reads = if self.follower.offset() > before { 0 } else { empty_reads + 1 };

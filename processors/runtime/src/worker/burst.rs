@@ -104,7 +104,10 @@ impl<T: Topology> Worker<T> {
                 self.circuit.succeeded(1);
                 (decision.link, decision.answer, decision.label)
             }
-            Err(DecideError::PromiseBroken(reason)) => return Ok(Some(Undecided::Stop(reason))),
+            Err(DecideError::PromiseBroken(reason)) => {
+                self.source.metrics.invariant_breaches.inc();
+                return Ok(Some(Undecided::Stop(reason)));
+            }
             Err(DecideError::Undecodable(error)) if error.is_temporary => {
                 return Ok(Some(Undecided::Wait(error.reason)));
             }
