@@ -64,8 +64,8 @@ pub enum Command {
     #[command(after_help = "Example:\n  cityevents explain --event 0b54…-8e7a --user 6fa4…-91c2")]
     Explain(Explain),
     /// How far every group is behind, in records and in seconds
-    #[command(after_help = "Example:\n  cityevents lag --config city.toml")]
-    Lag(Place),
+    #[command(after_help = "Example:\n  cityevents lag --watch --config city.toml")]
+    Lag(Lag),
     /// Sign access tokens with the instance's keys
     #[command(after_help = "Example:\n  cityevents token --count 1000 --ttl 1h > tokens.txt")]
     Token(Token),
@@ -220,6 +220,20 @@ pub struct Demo {
     /// How to print
     #[arg(long, value_enum, default_value_t)]
     pub output: Format,
+}
+
+/// `lag`.
+#[derive(Debug, Args)]
+pub struct Lag {
+    /// Where the instance is.
+    #[command(flatten)]
+    pub place: Place,
+    /// Look every `lag.every` until interrupted; after ten looks, tell who does not get on
+    #[arg(long)]
+    pub watch: bool,
+    /// Groups of others that read our flat topics [default: lag.groups]
+    #[arg(long = "group", value_name = "GROUP")]
+    pub groups: Vec<String>,
 }
 
 /// `explain`.

@@ -27,6 +27,12 @@ pub fn line(text: &str) {
     let _closed = writeln!(std::io::stdout().lock(), "{text}");
 }
 
+/// Prints what moves the cursor of a terminal.
+pub fn raw(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _closed = write!(out, "{text}").and_then(|()| out.flush());
+}
+
 /// Prints a value as JSON.
 pub fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     line(&serde_json::to_string_pretty(value)?);

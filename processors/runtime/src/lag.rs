@@ -1,7 +1,10 @@
 //! How far somebody is behind: in records, and in time by the records' own stamps.
 //!
 //! Two ways to know it. [`of_group`] asks the log about a group's progress, for whoever looks from
-//! outside. `Backlog` is what a reader knows of itself while it reads, at no cost.
+//! outside; [`verdict`] judges what was seen over time. `Backlog` is what a reader knows of itself
+//! while it reads, at no cost.
+
+pub mod verdict;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +67,22 @@ pub fn of_group(
     partition: &TopicPartition,
     counts: Counts,
 ) -> Result<Lag, LogError> {
+    of_group_knowing(log, group, partition, counts, |_, _| None)
+}
+
+/// As [`of_group`], for whoever looks again and again: `known` is asked first for the stamp of the
+/// oldest record that waits, with its offset and the end of the partition, since to read the record
+/// takes a reader of its own.
+///
+/// # Errors
+/// As [`of_group`].
+pub fn of_group_knowing(
+    log: &dyn Log,
+    group: &str,
+    partition: &TopicPartition,
+    counts: Counts,
+    known: impl FnOnce(u64, u64) -> Option<i64>,
+) -> Result<Lag, LogError> {
     // In this order: what is committed is never ahead of an end that is read later.
     let committed = log.committed(group, partition)?;
     let marks = log.watermarks(partition)?;
@@ -78,8 +97,10 @@ pub fn of_group(
     }
     let from = next.unwrap_or(marks.low).max(marks.low);
     let cursor = committed.and_then(|committed| Cursor::parse(&committed.metadata));
+    let known = if from == marks.high { None } else { known(from, marks.high) };
     let oldest_at_ms = match (counts, next) {
         _ if from == marks.high => None,
+        _ if known.is_some() => known,
         (Counts::Linked, None) => oldest_link(log, partition, None, marks.high)?,
         (Counts::Linked, Some(offset)) if cursor.is_some() => {
             let position = cursor.map(|cursor| Position { offset, cursor });

@@ -20,13 +20,13 @@ use crate::cli::DlqFilter;
 /// A letter that came back so often is not redriven any more.
 const REDRIVES_MAX: u32 = 5;
 /// Header of a handling record: offset of the letter.
-const HANDLED_HEADER: &str = "handled-offset";
+pub(super) const HANDLED_HEADER: &str = "handled-offset";
 /// Header of a handling record: what was done.
 const ACTION_HEADER: &str = "handled-action";
 /// Header of a handling record: by whom.
 const BY_HEADER: &str = "handled-by";
-const READ: PollLimit = PollLimit { records: 1_024, bytes: 4 << 20 };
-const READ_WAIT: Duration = Duration::from_secs(10);
+pub(super) const READ: PollLimit = PollLimit { records: 1_024, bytes: 4 << 20 };
+pub(super) const READ_WAIT: Duration = Duration::from_secs(10);
 const APPEND_WAIT: Duration = Duration::from_secs(10);
 
 /// A letter, and what was done with it.

@@ -3,9 +3,10 @@
 
 mod accounts;
 mod audit;
+pub mod dead_letter_depth;
 mod dead_letters;
 mod explain;
-mod lag;
+pub mod lag;
 mod remote;
 mod snapshots;
 mod topics;
@@ -43,7 +44,11 @@ pub enum Question {
     /// See [`accounts`].
     Account(AccountQuestion),
     /// How far every group is behind.
-    Lag,
+    Lag {
+        /// Those of others, beside our own.
+        #[serde(default)]
+        groups: Vec<String>,
+    },
     /// All topics.
     Topics,
     /// Makes missing topics.
@@ -155,7 +160,7 @@ pub fn execute(
                 context.identity.get().context("this process does not serve accounts")?;
             answer(identity, asked)
         }
-        Question::Lag => lag::lag(context, progress),
+        Question::Lag { groups } => lag::lag(context, groups, progress),
         Question::Topics => topics::list(context),
         Question::CreateTopics => topics::create(context),
         Question::CheckTopics => topics::check(context),

@@ -34,7 +34,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Audit(place) => audit::run(&place),
         Command::Explain(arguments) => explain::run(&arguments),
-        Command::Lag(place) => lag::run(&place),
+        Command::Lag(arguments) => lag::run(&arguments),
         Command::Account(arguments) => account::run(arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),

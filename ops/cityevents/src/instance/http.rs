@@ -168,7 +168,7 @@ async fn bind(address: SocketAddr, option: &str) -> anyhow::Result<(TcpListener,
     Ok((listener, address))
 }
 
-fn start_client(parts: &Parts<'_>) -> anyhow::Result<CommandClient> {
+pub(super) fn start_client(parts: &Parts<'_>) -> anyhow::Result<CommandClient> {
     let ingest = &parts.config.ingest;
     let options = ClientOptions {
         prefix: parts.context.prefix.clone(),

@@ -6,7 +6,9 @@
 mod contract;
 mod http;
 mod key_store;
+mod lag;
 mod leaver;
+mod probe;
 mod registry;
 pub mod roles;
 mod running;
@@ -84,6 +86,12 @@ async fn start_parts(
     }
     if roles.has(ProcessRole::Publisher) {
         tokio::task::block_in_place(|| workers.publisher())?;
+    }
+    if roles.has(ProcessRole::Lag) {
+        workers.lag(metrics.register(lag::LagMetrics::new));
+        if config.lag.probe && !roles.serve_http() {
+            probe::start(&parts)?;
+        }
     }
     let mut http = None;
     if roles.need_views() {

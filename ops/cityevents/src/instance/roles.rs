@@ -17,6 +17,8 @@ pub enum ProcessRole {
     Projection,
     /// Publishes the flat topics
     Publisher,
+    /// Tells how far every group is behind
+    Lag,
 }
 
 impl ProcessRole {
@@ -28,6 +30,7 @@ impl ProcessRole {
             Self::Registration => "registration",
             Self::Projection => "projection",
             Self::Publisher => "publisher",
+            Self::Lag => "lag",
         }
     }
 }

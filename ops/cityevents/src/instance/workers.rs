@@ -17,6 +17,7 @@ use cityevents_schemas::catalog::Topic;
 use cityevents_schemas::topic;
 use cityevents_views::Views;
 
+use super::lag::{self, LagMetrics};
 use super::snapshots::{self, Schedule};
 use crate::admin::Context;
 
@@ -123,6 +124,13 @@ impl Workers<'_> {
         let partitions = host.partitions();
         tokio::task::spawn_blocking(move || watch(component, host));
         Ok(partitions)
+    }
+
+    /// Looks how far every group is behind.
+    pub(super) fn lag(&self, metrics: LagMetrics) {
+        let component = self.lifecycle.register("lag", Stage::Workers, STOP_BUDGET);
+        let (config, context) = (self.config.clone(), self.context.clone());
+        tokio::task::spawn_blocking(move || lag::run(component, &config, &context, &metrics));
     }
 
     fn stop_standbys_in_time(&self, pool: &StandbyPool<Registration>) {

@@ -1,14 +1,16 @@
 //! How far every group is behind, beside a running instance and on a stopped one.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
 use cityevents_runtime::log::{Outgoing, TopicPartition};
 use serde_json::Value;
 
-use super::command_line::run_on;
+use super::command_line::{command, run_on};
 use super::crowd;
 use super::instance::{DEADLINE, Instance, poll_for};
 use super::planted::{append, open_log};
+use super::web;
 
 fn lag(data: &Path) -> Value {
     run_on(data, &["lag", "--output", "json"]).json()
@@ -54,4 +56,63 @@ fn a_running_instance_keeps_up_and_what_comes_while_it_is_stopped_waits() {
     assert!(stopped["commands"]["oldest_undecided_seconds"].as_f64().unwrap() > 0.0);
     let said = run_on(data, &["lag"]).good();
     assert!(said.contains("the oldest undecided command waits for"), "{said}");
+}
+
+/// Looks of `lag --watch`, as JSON.
+fn watch(data: &Path, looks: usize) -> Vec<Value> {
+    let mut watching = command();
+    watching.args(["lag", "--watch", "--output", "json", "--data"]).arg(data);
+    let mut watching = watching.env("CITYEVENTS__LAG__EVERY", "100ms").spawn().unwrap();
+    let lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    let looks = lines.take(looks).map(|line| serde_json::from_str(&line.unwrap()).unwrap());
+    let looks = looks.collect();
+    watching.kill().unwrap();
+    watching.wait().unwrap();
+    looks
+}
+
+#[test]
+fn who_gets_nothing_done_is_told_after_ten_looks() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    Instance::start(data).stop();
+    let log = open_log(data);
+    let mut producer = log.producer("test").unwrap();
+    append(&mut *producer, &TopicPartition::new("event-commands", 1), Outgoing::default());
+    drop((producer, log));
+    let looks = watch(data, 10);
+    let verdict = |look: &Value, row: usize| look[row]["verdict"].as_str().unwrap().to_owned();
+    assert_eq!(verdict(&looks[8], 1), "is behind");
+    assert_eq!(verdict(&looks[9], 1), "stalled: is behind");
+    assert_eq!(verdict(&looks[9], 0), "keeps up");
+}
+
+#[test]
+fn the_role_tells_how_every_group_gets_on_and_how_many_dead_letters_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    Instance::start(data).stop();
+    let log = open_log(data);
+    let mut producer = log.producer("test").unwrap();
+    append(&mut *producer, &TopicPartition::new("event-commands", 1), Outgoing::default());
+    drop((producer, log));
+    let instance = Instance::start_with(data, &[("CITYEVENTS__LAG__EVERY", "100ms")]);
+    let figure = |series: &str| {
+        let text = web::once(instance.ops, "GET", "/metrics", &[], b"").text();
+        let found = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        found.map(str::to_owned)
+    };
+    let of = |group: &str, topic: &str| {
+        format!("{{group=\"{group}\",topic=\"{topic}\",partition=\"1\"}}")
+    };
+    let registration = of("registration", "event-commands");
+    let records = format!("cityevents_lag_group_records{registration}");
+    poll_for(DEADLINE, || figure(&records).as_deref() == Some("0"));
+    let letters = "cityevents_lag_dead_letters{topic=\"event-commands-dlq\"}";
+    poll_for(DEADLINE, || figure(letters).as_deref() == Some("1"));
+    let verdict = format!("cityevents_lag_group_verdict{}", of("projection", "event-facts"));
+    assert_eq!(figure(&verdict).as_deref(), Some("0"));
+    run_on(data, &["dlq", "drop", "--execute"]).good();
+    poll_for(DEADLINE, || figure(letters).as_deref() == Some("0"));
+    instance.stop();
 }

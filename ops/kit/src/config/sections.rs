@@ -219,6 +219,13 @@ sections! {
         instance_secret: Option<Secret>,
         instance_secret_file: Option<PathBuf>,
     }
+    /// `[lag]`: how far groups are behind.
+    Lag {
+        #[serde(with = "duration")]
+        every: Duration,
+        probe: bool,
+        groups: Vec<String>,
+    }
     /// `[telemetry]`: logs.
     Telemetry {
         log_level: String,
@@ -309,6 +316,8 @@ pub struct Config {
     pub mail: Mail,
     /// `[keys]`
     pub keys: Keys,
+    /// `[lag]`
+    pub lag: Lag,
     /// `[telemetry]`
     pub telemetry: Telemetry,
 }

@@ -127,6 +127,8 @@ pub(super) fn validate(config: &Config) -> Vec<(&'static str, String)> {
     let request = snapshots.request_timeout >= second;
     check("snapshots.request_timeout", request, "at least 1s");
 
+    let every = config.lag.every >= Duration::from_millis(100);
+    check("lag.every", every, "at least 100ms");
     check("breaker.failures", config.breaker.failures >= 1, "at least 1");
     let open_for = config.breaker.open_for >= Duration::from_millis(100);
     check("breaker.open_for", open_for, "at least 100ms");

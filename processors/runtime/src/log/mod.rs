@@ -418,6 +418,14 @@ pub trait Log: Send + Sync {
         partition: &TopicPartition,
     ) -> Result<Option<Committed>, LogError>;
 
+    /// Whether anybody is in a group; `None` where that is not known.
+    ///
+    /// # Errors
+    /// When the log cannot be reached.
+    fn has_members(&self, _group: &str) -> Result<Option<bool>, LogError> {
+        Ok(None)
+    }
+
     /// Takes a writer identity and shuts out whoever held it.
     ///
     /// # Errors

@@ -110,7 +110,7 @@ fn conditions_of(plan: &Plan, measured: &Measured) -> String {
 
 /// How far the tables are behind, asked while it is still so.
 fn projection_lag(stage: &Stage) -> anyhow::Result<String> {
-    let answer = admin::ask_running(stage.ops, &Question::Lag)?;
+    let answer = admin::ask_running(stage.ops, &Question::Lag { groups: Vec::new() })?;
     let rows = answer["rows"].as_array().context("the lag is not a list")?;
     let rows = rows
         .iter()

@@ -166,6 +166,18 @@ impl Clients {
         Ok(Watermarks { low: low.max(0).cast_unsigned(), high: high.max(0).cast_unsigned() })
     }
 
+    /// Groups of the broker's own protocol (KIP-848) are not told of in the old way of asking.
+    pub(super) fn has_members(&self, group: &str) -> Result<Option<bool>, LogError> {
+        let found = self.client.client().fetch_group_list(Some(group), self.timeout);
+        let found = found.map_err(|error| failed(&format!("asking for group {group}"), &error))?;
+        let state = found.groups().iter().find(|known| known.name() == group);
+        Ok(match state.map(|known| known.state()) {
+            Some("Empty") => Some(false),
+            Some("Stable" | "PreparingRebalance" | "CompletingRebalance") => Some(true),
+            _ => None,
+        })
+    }
+
     pub(super) fn make(
         &self,
         spec: &TopicSpec,

@@ -166,6 +166,10 @@ impl Log for KafkaLog {
         self.inner.groups.committed(group, partition)
     }
 
+    fn has_members(&self, group: &str) -> Result<Option<bool>, LogError> {
+        self.inner.topics.has_members(group)
+    }
+
     fn fenced(&self, identity: &str) -> Result<Box<dyn FencedWriter>, LogError> {
         let inner = Arc::clone(&self.inner);
         let pump = Pump::start(&inner.options.fenced(identity), identity, &inner.metrics)?;

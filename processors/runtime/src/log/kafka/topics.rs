@@ -58,6 +58,11 @@ impl Topics {
         self.ask(|clients| clients.watermarks(partition))
     }
 
+    /// Whether anybody is in a group, if its coordinator tells.
+    pub(super) fn has_members(&self, group: &str) -> Result<Option<bool>, LogError> {
+        self.ask(|clients| clients.has_members(group))
+    }
+
     pub(super) fn make(&self, spec: &TopicSpec) -> Result<TopicDescription, LogError> {
         self.ask(|clients| clients.make(spec, &self.options))
     }
