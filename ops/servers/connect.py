@@ -5,9 +5,10 @@ It works on `kafka` and `registry`, which are started with it. Started only when
 
 from pathlib import Path
 
-from . import ready
+from . import ports, ready
 from .java import java
 from .kafka import VERSION, logging
+from .postgres import USER
 from .process import Launch
 from .provision import Cache
 from .service import Place, Service, render
@@ -39,18 +40,34 @@ class Connect(Service):
             address=place.address("connect"),
             plugins=folder / "plugins",
             offsets=folder / "offsets",
-            registry=f"http://{place.address('registry')}/apis/registry/v2",
         )
         command = [java(place.cache), "-Xmx512m", *logging(folder), "-cp", f"{worker}/*"]
         return Launch(
-            [*command, "org.apache.kafka.connect.cli.ConnectStandalone", str(properties)], folder
+            [*command, "org.apache.kafka.connect.cli.ConnectStandalone", str(properties)],
+            folder,
+            self.settings(folder, place),
         )
+
+    def settings(self, folder: Path, place: Place) -> dict[str, str]:
+        """What the connectors in ops/connect look up as `${env:…}`."""
+        # PostgreSQL may be started later, and then gets its usual port as a rule.
+        database = place.ports.get("postgres", ports.USUAL["postgres"])
+        return {
+            "CITYEVENTS_CONNECT_REGISTRY": f"http://{place.address('registry')}/apis/registry/v2",
+            "CITYEVENTS_CONNECT_JDBC_URL": f"jdbc:postgresql://127.0.0.1:{database}/postgres",
+            "CITYEVENTS_CONNECT_JDBC_USER": USER,
+            "CITYEVENTS_CONNECT_JDBC_PASSWORD": "",
+            "CITYEVENTS_CONNECT_FOLDER": str(folder),
+        }
 
     def probe(self, member: str, place: Place) -> None:
         ready.http(f"http://{place.address('connect')}/connectors")
 
     def environment(self, place: Place) -> dict[str, str]:
-        return {"CITYEVENTS_STACK_CONNECT": f"http://{place.address('connect')}"}
+        return {
+            "CITYEVENTS_STACK_CONNECT": f"http://{place.address('connect')}",
+            "CITYEVENTS_STACK_CONNECT_FOLDER": str(place.folder("connect")),
+        }
 
 
 def programs(cache: Cache) -> tuple[Path, list[Path]]:

@@ -9,6 +9,7 @@ import hashlib
 import os
 import pwd
 import shutil
+import signal
 import stat
 from pathlib import Path
 
@@ -29,6 +30,8 @@ class Postgres(Service):
     summary = "PostgreSQL of Debian"
     members = ("postgres",)
     listeners = ("postgres",)
+    # At SIGTERM it would wait for its clients to go, and Kafka Connect does not.
+    stop_signal = signal.SIGINT
 
     def provision(self, cache: Cache) -> None:
         if programs() is None:

@@ -136,9 +136,11 @@ def send(record: Record | None, number: signal.Signals) -> bool:
     return True
 
 
-def stop(record: Record | None, patience_seconds: float) -> str:
-    """SIGTERM, then SIGKILL when that was not enough; `gone`, `stopped` or `killed`."""
-    if not send(record, signal.SIGTERM):
+def stop(
+    record: Record | None, patience_seconds: float, number: signal.Signals = signal.SIGTERM
+) -> str:
+    """The signal, then SIGKILL when that was not enough; `gone`, `stopped` or `killed`."""
+    if not send(record, number):
         return "gone"
     # A frozen process sees the signal only when it goes on.
     send(record, signal.SIGCONT)

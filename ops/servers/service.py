@@ -5,6 +5,7 @@ A service has one member, or several that are started together and can be killed
 ready, and what clients need to find it. It does not know when it is started or by whom.
 """
 
+import signal
 import string
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,9 @@ class Service:
     listeners: tuple[str, ...] = ()
     # From the start of the process to its first answer, on a busy machine.
     ready_within_seconds = 300.0
-    # From SIGTERM to SIGKILL.
+    # What asks it to stop.
+    stop_signal = signal.SIGTERM
+    # From there to SIGKILL.
     stop_within_seconds = 20.0
 
     def provision(self, cache: Cache) -> None:

@@ -188,7 +188,9 @@ class Stack:
             self.wait(service, members, place)
         except StackError:
             for member in dead:
-                process.stop(self.record(member), service.stop_within_seconds)
+                process.stop(
+                    self.record(member), service.stop_within_seconds, service.stop_signal
+                )
             raise
         where = ", ".join(place.address(member) for member in members)
         if dead:
@@ -249,7 +251,8 @@ class Stack:
                     list(pool.map(self.stop, wave))
 
     def stop(self, member: str) -> None:
-        how = process.stop(self.record(member), service_of(member).stop_within_seconds)
+        service = service_of(member)
+        how = process.stop(self.record(member), service.stop_within_seconds, service.stop_signal)
         self.pid_path(member).unlink(missing_ok=True)
         words = {
             "gone": "was not running",

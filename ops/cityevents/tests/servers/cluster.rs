@@ -26,8 +26,8 @@ use tempfile::TempDir;
 use crate::command_line::{self, Said};
 use crate::stack;
 
-/// Partitions of the commands.
-const PARTITIONS: u32 = 2;
+/// Partitions of the commands, and of the rows.
+pub const PARTITIONS: u32 = 2;
 /// Longest wait for others to do what they do in a second.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Between two looks where nothing tells that something happened.
@@ -143,9 +143,13 @@ impl Cluster {
 
     /// Appends commands.
     pub fn send(&self, commands: Vec<Outgoing>) {
-        let place = TopicPartition::new(self.commands(), self.partition());
+        self.append(&TopicPartition::new(self.commands(), self.partition()), commands);
+    }
+
+    /// Appends records, wherever.
+    pub fn append(&self, place: &TopicPartition, records: Vec<Outgoing>) {
         let mut producer = self.log().producer("test").unwrap();
-        producer.append(&place, commands).unwrap();
+        producer.append(place, records).unwrap();
         let mut deliveries = Vec::new();
         while producer.in_flight() > 0 {
             producer.poll(DEADLINE, &mut deliveries).unwrap();
@@ -270,7 +274,8 @@ impl Drop for Kafka {
 pub struct Process<'a> {
     cluster: &'a Cluster,
     child: Child,
-    ops: SocketAddr,
+    /// Its operations listener.
+    pub ops: SocketAddr,
     /// Its public listener, if one of its roles has calls.
     pub http: SocketAddr,
     log: Arc<Mutex<String>>,

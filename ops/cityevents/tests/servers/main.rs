@@ -17,6 +17,8 @@ mod cluster;
 #[allow(dead_code, reason = "its other users are the tests without servers")]
 #[path = "../it/command_line.rs"]
 mod command_line;
+mod connect;
+mod lag;
 mod people;
 mod proxy;
 mod readiness;

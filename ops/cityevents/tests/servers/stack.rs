@@ -29,6 +29,16 @@ pub fn postgres() -> String {
     address("CITYEVENTS_STACK_POSTGRES")
 }
 
+/// The REST listener of Kafka Connect.
+pub fn connect() -> String {
+    address("CITYEVENTS_STACK_CONNECT")
+}
+
+/// Where connectors write files.
+pub fn connect_folder() -> String {
+    address("CITYEVENTS_STACK_CONNECT_FOLDER")
+}
+
 /// Redis.
 pub fn redis() -> String {
     address("CITYEVENTS_STACK_REDIS")

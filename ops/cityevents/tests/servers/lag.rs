@@ -1,0 +1,40 @@
+//! The role `lag` on a cluster: it puts commands in and sees them decided, and tells that nobody
+//! decides when nobody does.
+
+use crate::cluster::{Cluster, PARTITIONS, Process, poll_for};
+use crate::web;
+
+fn figure(process: &Process<'_>, series: &str) -> Option<f64> {
+    let text = web::once(process.ops, "GET", "/metrics", &[], b"").text();
+    text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+}
+
+#[test]
+fn probes_are_decided_and_a_group_that_nobody_is_in_is_stopped_until_somebody_is() {
+    let cluster = Cluster::with_topics("probe")
+        .setting("CITYEVENTS__LAG__PROBE", "true")
+        .setting("CITYEVENTS__LAG__EVERY", "100ms");
+    let worker = Process::start(&cluster).until_ready();
+    let watching = Process::start_with(&cluster, "lag").until_ready();
+    let decided = "cityevents_lag_probe_seconds_count";
+    poll_for(|| (figure(&watching, decided)? >= f64::from(2 * PARTITIONS)).then_some(()));
+
+    worker.stop();
+    let failures = r#"cityevents_lag_probe_failures_total{reason="undecided"}"#;
+    poll_for(|| (figure(&watching, failures)? >= 1.0).then_some(()));
+    let group = format!("{}registration", cluster.prefix());
+    let verdict = |partition: u32| {
+        format!(
+            "cityevents_lag_group_verdict{{group=\"{group}\",topic=\"{}\",partition=\"{partition}\"}}",
+            cluster.commands()
+        )
+    };
+    let stopped = |partition| figure(&watching, &verdict(partition)) == Some(3.0);
+    poll_for(|| (0..PARTITIONS).any(stopped).then_some(()));
+
+    let worker = Process::start(&cluster).until_ready();
+    let fine = |partition| figure(&watching, &verdict(partition)) == Some(0.0);
+    poll_for(|| (0..PARTITIONS).all(fine).then_some(()));
+    worker.stop();
+    watching.stop();
+}
