@@ -125,8 +125,8 @@ fn a_field_that_is_misspelt_would_be_noticed() {
     lost(&manifest.object, &read(&manifest).unwrap(), "", &mut found);
     assert!(found.iter().all(|lost| lost.contains("runAsNotRoot")), "{found:?}");
     assert!(!found.is_empty());
-    let wrong = text.replace("\"replicas\":3", "\"replicas\":\"three\"");
-    manifest.object = serde_json::from_str(&wrong).unwrap();
+    manifest.object = serde_json::from_str(&text).unwrap();
+    manifest.object["spec"]["replicas"] = "three".into();
     read(&manifest).unwrap_err();
 }
 
