@@ -14,12 +14,14 @@ use rand::{Rng as _, SeedableRng as _};
 const TOPOLOGY: &str = "registration";
 const PARTITION: u32 = 3;
 
+/// Replaces a file, by its name in the store.
+type Overwrite = Box<dyn Fn(&str, &[u8])>;
+
 /// A store, and a hand on its files.
 struct Place {
     url: String,
     options: SnapshotOptions,
-    /// Replaces a file, by its name in the store.
-    overwrite: Box<dyn Fn(&str, &[u8])>,
+    overwrite: Overwrite,
     _folder: Option<tempfile::TempDir>,
 }
 
