@@ -17,6 +17,8 @@ pub mod header {
     pub const TYPE: &str = "ce_type";
     /// Who says so.
     pub const SOURCE: &str = "ce_source";
+    /// What it is about. On mails only: which event.
+    pub const SUBJECT: &str = "ce_subject";
     /// Version of CloudEvents.
     pub const SPEC_VERSION: &str = "ce_specversion";
     /// When.

@@ -16,6 +16,8 @@ pub enum Record {
     Registration,
     /// What an account may do now.
     AccountChange,
+    /// A mail to be sent.
+    Email,
 }
 
 /// One version of a record's schema.
@@ -33,13 +35,14 @@ pub struct Version {
 
 impl Record {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::EventCommand,
         Self::EventFact,
         Self::CommandReply,
         Self::Event,
         Self::Registration,
         Self::AccountChange,
+        Self::Email,
     ];
 
     /// The name in the schema and in the topic catalogue.
@@ -51,6 +54,7 @@ impl Record {
             Self::Event => "Event",
             Self::Registration => "Registration",
             Self::AccountChange => "AccountChange",
+            Self::Email => "Email",
         }
     }
 
@@ -68,6 +72,7 @@ impl Record {
             Self::Event => include_str!("../avro/Event.avsc"),
             Self::Registration => include_str!("../avro/Registration.avsc"),
             Self::AccountChange => include_str!("../avro/AccountChange.avsc"),
+            Self::Email => include_str!("../avro/Email.avsc"),
         }
     }
 
@@ -99,7 +104,7 @@ macro_rules! version {
 }
 
 /// All versions of all records. The last of a record is the current one. Add lines; change none.
-pub(crate) static VERSIONS: [Version; 7] = [
+pub(crate) static VERSIONS: [Version; 8] = [
     version!(EventCommand, 1, 1001),
     version!(EventFact, 1, 2001),
     version!(CommandReply, 1, 3001),
@@ -107,4 +112,5 @@ pub(crate) static VERSIONS: [Version; 7] = [
     version!(Registration, 1, 5001),
     version!(AccountChange, 1, 6001),
     version!(AccountChange, 2, 6002),
+    version!(Email, 1, 7001),
 ];

@@ -65,7 +65,8 @@ pub enum Change {
         cause: RegistrationCause,
         /// Its row.
         registration: Registration,
-        /// While waiting: the 1-based position at the time of this fact.
+        /// While waiting: the 1-based position at the time of this fact. On a registration that
+        /// expires: the one that the person had in the line, if they waited.
         position: Option<u32>,
         /// Why, sealed with the person's key.
         reason: Option<SealedText>,

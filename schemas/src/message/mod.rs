@@ -9,6 +9,7 @@
 
 mod account;
 mod command;
+mod email;
 mod fact;
 mod flat;
 mod link;
@@ -20,6 +21,7 @@ mod update;
 
 pub use account::{AccountChange, AccountStatus, decode_account_change, encode_account_change};
 pub use command::{decode_command, encode_command};
+pub use email::{Email, EmailContent, EmailStanding, decode_email, encode_email};
 pub use flat::{
     FlatRegistration, decode_event, decode_registration, encode_event, encode_registration,
 };

@@ -2,8 +2,8 @@
 
 use apache_avro::{Schema, from_avro_datum, to_avro_datum};
 use cityevents_schemas::message::{
-    encode_account_change, encode_command, encode_event, encode_link, encode_registration,
-    encode_reply,
+    encode_account_change, encode_command, encode_email, encode_event, encode_link,
+    encode_registration, encode_reply,
 };
 use cityevents_schemas::{HEADER_BYTES, Record, Wire, wire};
 use proptest::prelude::*;
@@ -62,6 +62,11 @@ fn account_changes_have_the_bytes_of_apache_avro() {
     agrees(Record::AccountChange, |bytes| reencoded::<wire::AccountChange<'_>>(bytes));
 }
 
+#[test]
+fn mails_have_the_bytes_of_apache_avro() {
+    agrees(Record::Email, |bytes| reencoded::<wire::Email<'_>>(bytes));
+}
+
 /// What we wrote is read by apache-avro to its end, and written again the same.
 fn assert_same(schema: &Schema, framed: &[u8]) -> Result<(), TestCaseError> {
     let mut body = &framed[HEADER_BYTES..];
@@ -95,4 +100,5 @@ fn apache_avro_reads_and_rewrites_every_message() {
         encode_registration(event, registration, out);
     });
     writes_same(Record::AccountChange, generate::account_change(), encode_account_change);
+    writes_same(Record::Email, generate::email(), encode_email);
 }

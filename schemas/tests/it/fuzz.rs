@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use cityevents_schemas::message::{
-    decode_command, decode_event, decode_link, decode_registration, decode_reply,
+    decode_command, decode_email, decode_event, decode_link, decode_registration, decode_reply,
 };
 use cityevents_schemas::{Codecs, DecodeError, HEADER_BYTES, Record, SchemaIds, SchemaLookupError};
 use proptest::collection::vec;
@@ -23,6 +23,7 @@ fn read_all(bytes: &[u8]) {
     let _ = decode_reply(bytes);
     let _ = decode_event(bytes);
     let _ = decode_registration(bytes);
+    let _ = decode_email(bytes);
 }
 
 #[test]
@@ -102,6 +103,7 @@ fn read_foreign(record: Record, bytes: &[u8]) -> Result<(), DecodeError> {
         Record::Event => codecs.decode_event(bytes).map(drop),
         Record::Registration => codecs.decode_registration(bytes).map(drop),
         Record::AccountChange => codecs.decode_account_change(bytes).map(drop),
+        Record::Email => codecs.decode_email(bytes).map(drop),
     }
 }
 

@@ -15,7 +15,8 @@ use cityevents_domain::registration::{
 };
 use cityevents_domain::time::Timestamp;
 use cityevents_schemas::message::{
-    AccountChange, AccountStatus, Closed, ClosedVerdict, Genesis, Link, Reply, ReplyVerdict,
+    AccountChange, AccountStatus, Closed, ClosedVerdict, Email, EmailContent, EmailStanding,
+    Genesis, Link, Reply, ReplyVerdict,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -223,6 +224,53 @@ pub fn account_change() -> impl Strategy<Value = AccountChange> {
             }
         },
     )
+}
+
+/// Any mail.
+pub fn email() -> impl Strategy<Value = Email> {
+    (any::<[u8; 16]>(), user(), time(), email_content()).prop_map(
+        |(id, recipient, occurred_at, content)| Email { id, recipient, occurred_at, content },
+    )
+}
+
+fn email_content() -> impl Strategy<Value = EmailContent> {
+    use EmailContent::{
+        EventCanceled, EventChanged, EventUnpublished, OrganizerMessage, PlaceCameFree,
+        PlaceConfirmed, Removed, ResetPassword, VerifyAddress, Waitlisted,
+    };
+    let token = any::<[u8; 16]>;
+    let version = any::<u32>;
+    let standing = || select(&EmailStanding::ALL[..]);
+    prop_oneof![
+        token().prop_map(|token| VerifyAddress { token }),
+        token().prop_map(|token| ResetPassword { token }),
+        event_id().prop_map(|event| PlaceConfirmed { event }),
+        (event_id(), any::<u32>()).prop_map(|(event, position)| Waitlisted { event, position }),
+        event_id().prop_map(|event| PlaceCameFree { event }),
+        (event_id(), sealed(), of(time())).prop_map(|(event, reason, until)| Removed {
+            event,
+            reason,
+            until
+        }),
+        (event_id(), version(), of(text()), standing()).prop_map(
+            |(event, version, reason, standing)| EventCanceled { event, version, reason, standing }
+        ),
+        (event_id(), version(), standing()).prop_map(|(event, version, standing)| EventChanged {
+            event,
+            version,
+            standing
+        }),
+        (event_id(), text(), text()).prop_map(|(event, subject, text)| OrganizerMessage {
+            event,
+            subject,
+            text
+        }),
+        (event_id(), version(), of(text())).prop_map(|(event, version, reason)| EventUnpublished {
+            event,
+            version,
+            reason
+        }),
+    ]
 }
 
 fn counters() -> impl Strategy<Value = Counters> {

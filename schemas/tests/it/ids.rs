@@ -4,7 +4,7 @@ use cityevents_schemas::{BuiltinIds, Codecs, Record, SchemaIds, Version};
 
 /// Id, record, version, and a fingerprint of the schema. Add lines for new versions; change
 /// none.
-const FROZEN: [(u32, &str, u32, u64); 7] = [
+const FROZEN: [(u32, &str, u32, u64); 8] = [
     (1001, "EventCommand", 1, 0xcd96_9c39_b644_08a6),
     (2001, "EventFact", 1, 0xc838_5f5f_7f4c_3e62),
     (3001, "CommandReply", 1, 0xea23_0872_9c2a_daac),
@@ -12,6 +12,7 @@ const FROZEN: [(u32, &str, u32, u64); 7] = [
     (5001, "Registration", 1, 0x1133_0277_3977_8999),
     (6001, "AccountChange", 1, 0x60bb_bcd1_09d6_96a5),
     (6002, "AccountChange", 2, 0xf82a_920a_6db3_bc28),
+    (7001, "Email", 1, 0x82a8_fd04_9a62_d571),
 ];
 
 fn versions() -> Vec<&'static Version> {

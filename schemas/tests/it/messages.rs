@@ -1,9 +1,9 @@
 //! What is written reads back, and what has no meaning is a named error.
 
 use cityevents_schemas::message::{
-    decode_account_change, decode_command, decode_event, decode_link, decode_registration,
-    decode_reply, encode_account_change, encode_command, encode_event, encode_link,
-    encode_registration, encode_reply,
+    decode_account_change, decode_command, decode_email, decode_event, decode_link,
+    decode_registration, decode_reply, encode_account_change, encode_command, encode_email,
+    encode_event, encode_link, encode_registration, encode_reply,
 };
 use cityevents_schemas::{Codecs, DecodeError, ErrorClass, Record, Wire, wire};
 use proptest::prelude::*;
@@ -63,6 +63,16 @@ fn account_changes_read_back() {
         let mut out = Vec::new();
         encode_account_change(&change, &mut out);
         prop_assert_eq!(decode_account_change(&out), Ok(change));
+        Ok(())
+    });
+}
+
+#[test]
+fn mails_read_back() {
+    check(CASES, generate::email(), |email| {
+        let mut out = Vec::new();
+        encode_email(&email, &mut out);
+        prop_assert_eq!(decode_email(&out), Ok(email));
         Ok(())
     });
 }

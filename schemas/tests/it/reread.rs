@@ -1,9 +1,9 @@
 //! Reads any record and writes it again.
 
 use cityevents_schemas::message::{
-    decode_account_change, decode_command, decode_event, decode_link, decode_registration,
-    decode_reply, encode_account_change, encode_command, encode_event, encode_link,
-    encode_registration, encode_reply,
+    decode_account_change, decode_command, decode_email, decode_event, decode_link,
+    decode_registration, decode_reply, encode_account_change, encode_command, encode_email,
+    encode_event, encode_link, encode_registration, encode_reply,
 };
 use cityevents_schemas::{DecodeError, Record};
 
@@ -24,6 +24,7 @@ pub fn rewritten(record: Record, bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
             encode_registration(&row.event, &row.registration, &mut out);
         }
         Record::AccountChange => encode_account_change(&decode_account_change(bytes)?, &mut out),
+        Record::Email => encode_email(&decode_email(bytes)?, &mut out),
     }
     Ok(out)
 }

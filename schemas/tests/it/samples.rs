@@ -12,9 +12,9 @@ use cityevents_domain::registration::{
 use cityevents_domain::time::Timestamp;
 use cityevents_schemas::Record;
 use cityevents_schemas::message::{
-    AccountChange, AccountStatus, Closed, ClosedVerdict, Genesis, Reply, ReplyVerdict,
-    encode_account_change, encode_command, encode_event, encode_link, encode_registration,
-    encode_reply,
+    AccountChange, AccountStatus, Closed, ClosedVerdict, Email, EmailContent, EmailStanding,
+    Genesis, Reply, ReplyVerdict, encode_account_change, encode_command, encode_email,
+    encode_event, encode_link, encode_registration, encode_reply,
 };
 
 /// A sample's record, its name, and its framed bytes.
@@ -268,6 +268,26 @@ fn reply(verdict: ReplyVerdict) -> Vec<u8> {
     out
 }
 
+fn emails() -> Vec<Email> {
+    let reason = || Some("Hochwasser".to_owned());
+    let (subject, text) = ("Betreff".to_owned(), "Bringt Lampen mit – 木".to_owned());
+    let standing = EmailStanding::Waiting;
+    let contents = vec![
+        EmailContent::VerifyAddress { token: [0x70; 16] },
+        EmailContent::ResetPassword { token: [0x71; 16] },
+        EmailContent::PlaceConfirmed { event: EVENT },
+        EmailContent::Waitlisted { event: EVENT, position: 41 },
+        EmailContent::PlaceCameFree { event: EVENT },
+        EmailContent::Removed { event: EVENT, reason: sealed(), until: Some(at(21)) },
+        EmailContent::EventCanceled { event: EVENT, version: 7, reason: reason(), standing },
+        EmailContent::EventChanged { event: EVENT, version: 8, standing },
+        EmailContent::OrganizerMessage { event: EVENT, subject, text },
+        EmailContent::EventUnpublished { event: EVENT, version: 9, reason: reason() },
+    ];
+    let email = |content| Email { id: [0xe3; 16], recipient: USER, occurred_at: at(22), content };
+    contents.into_iter().map(email).collect()
+}
+
 /// All samples.
 pub fn all() -> Vec<Sample> {
     let mut samples = Vec::new();
@@ -316,6 +336,11 @@ pub fn all() -> Vec<Sample> {
         let mut out = Vec::new();
         encode_account_change(&change, &mut out);
         add(Record::AccountChange, name, out);
+    }
+    for email in emails() {
+        let mut out = Vec::new();
+        encode_email(&email, &mut out);
+        add(Record::Email, email.content.template(), out);
     }
     samples
 }

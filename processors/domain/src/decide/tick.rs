@@ -7,7 +7,7 @@ use super::lifecycle::changed;
 use super::removal::lift;
 use super::{Asked, Draft};
 use crate::event::{Event, EventStatus};
-use crate::fact::{EventCause, Outcome, STEP_PEOPLE_MAX, Verdict};
+use crate::fact::{Change, EventCause, Outcome, STEP_PEOPLE_MAX, Verdict};
 use crate::refusal::Refusal;
 use crate::registration::{RegistrationCause, RegistrationStatus};
 use crate::state::{EventState, Standing};
@@ -43,6 +43,11 @@ fn step(draft: &mut Draft<'_>, state: &EventState) {
     }
     for entry in state.unexpired().take(STEP_PEOPLE_MAX) {
         let expired = RegistrationStatus::Expired;
+        // Whoever tells them has to know who had a place and who was in the line.
+        let waited = entry.row().ticket.and_then(|ticket| state.line().position(ticket));
         draft.change(entry, expired, RegistrationCause::EventCanceled, None);
+        if let Some(Change::Registration { position, .. }) = draft.changes.last_mut() {
+            *position = waited;
+        }
     }
 }

@@ -66,6 +66,13 @@ impl Making<'_> {
         self.changes.push(change);
     }
 
+    /// The last change tells another position than the one after it.
+    pub(super) fn place_of_last(&mut self, before: Option<u32>) {
+        if let Some(Change::Registration { position, .. }) = self.changes.last_mut() {
+            *position = before;
+        }
+    }
+
     pub(super) fn set(&mut self, user: UserId, cause: Cause, status: Status) {
         self.person(user, cause, |row| row.status = status);
     }

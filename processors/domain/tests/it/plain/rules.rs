@@ -232,8 +232,10 @@ fn tick(making: &mut Making<'_>) -> Result<Answer, No> {
         let people = making.plain.people.iter().map(|(row, _)| row);
         let living: Vec<UserId> =
             people.filter(|row| row.status.is_living()).map(|row| row.user).take(500).collect();
-        for user in living {
+        let waited: Vec<_> = living.iter().map(|user| making.plain.position(*user)).collect();
+        for (user, position) in living.into_iter().zip(waited) {
             making.set(user, Cause::EventCanceled, Status::Expired);
+            making.place_of_last(position);
         }
         return Ok(Answer::Done);
     }
