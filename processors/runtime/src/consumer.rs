@@ -28,6 +28,15 @@ pub trait FactSink: Send {
     /// When they do not last.
     fn write(&mut self, links: &[LinkedRecord], after: Position) -> Result<(), TaskError>;
 
+    /// Does a piece of what is left of earlier links: something longer that others must not wait
+    /// for. Says whether there is more that can be done at once.
+    ///
+    /// # Errors
+    /// When its effects do not last.
+    fn work(&mut self) -> Result<bool, TaskError> {
+        Ok(false)
+    }
+
     /// Whether [`FactSink::write`] stores the group's progress itself. Then nobody else may: a
     /// commit that comes later would turn it back.
     fn commits_progress(&self) -> bool {
@@ -43,6 +52,8 @@ pub struct FactConsumer<S> {
     done: Option<Position>,
     backlog: Backlog,
     batch: Vec<LinkedRecord>,
+    /// The sink has something to do although no link comes.
+    has_work: bool,
 }
 
 impl<S: FactSink> FactConsumer<S> {
@@ -60,13 +71,15 @@ impl<S: FactSink> FactConsumer<S> {
             source.metrics.follower(source.topology),
         )?;
         let backlog = Backlog::new(source.facts.clone());
-        Ok(Self { source: source.clone(), follower, sink, done, backlog, batch: Vec::new() })
+        let batch = Vec::new();
+        Ok(Self { source: source.clone(), follower, sink, done, backlog, batch, has_work: true })
     }
 }
 
 impl<S: FactSink> Task for FactConsumer<S> {
     fn step(&mut self, timeout: Duration) -> Result<(), TaskError> {
         self.batch.clear();
+        let timeout = if self.has_work { Duration::ZERO } else { timeout };
         let followed = self.follower.poll(BATCH, timeout, &mut self.batch)?;
         let first_at_ms = self.batch.first().map(|link| link.record.timestamp_ms);
         self.backlog.taken(first_at_ms, followed.end_of_partition);
@@ -79,6 +92,7 @@ impl<S: FactSink> Task for FactConsumer<S> {
             self.sink.write(&self.batch, after)?;
             self.done = Some(after);
         }
+        self.has_work = self.sink.work()?;
         Ok(())
     }
 

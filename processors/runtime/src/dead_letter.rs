@@ -4,8 +4,8 @@
 
 use std::collections::VecDeque;
 
-use crate::log::headers::HeadersBuilder;
 use crate::log::{Outgoing, Record, TopicPartition};
+use crate::retry::{Tries, without_tries};
 use crate::topology::Undecodable;
 
 /// Header: who redrives raises it; 0 for a first failure.
@@ -26,7 +26,20 @@ pub fn dead_letter(
     error: &Undecodable,
     now_ms: i64,
 ) -> Outgoing {
-    let mut headers = HeadersBuilder::from_headers(&record.headers);
+    let tries = Tries { attempt: 1, first_failed_at_ms: None };
+    dead_letter_after(source, record, stage, (error.class, &error.reason), (tries, now_ms))
+}
+
+/// The dead letter of a record that was tried more than once, or failed otherwise: by class and
+/// reason.
+pub fn dead_letter_after(
+    source: &TopicPartition,
+    record: &Record,
+    stage: &str,
+    (class, reason): (&str, &str),
+    (tries, now_ms): (Tries, i64),
+) -> Outgoing {
+    let mut headers = without_tries(&record.headers);
     let mut push = |name: &str, value: &str| {
         headers.push(&format!("{CONNECT_PREFIX}{name}"), value.as_bytes());
     };
@@ -35,14 +48,14 @@ pub fn dead_letter(
     push("offset", &record.offset.to_string());
     push("stage", stage);
     push("class.name", env!("CARGO_PKG_NAME"));
-    push("exception.class.name", error.class);
-    push("exception.message", &error.reason);
-    if record.headers.get(FIRST_FAILED_AT_HEADER).is_none() {
-        headers.push(FIRST_FAILED_AT_HEADER, now_ms.to_string().as_bytes());
-    }
+    push("exception.class.name", class);
+    push("exception.message", reason);
+    let first = record.headers.get_text(FIRST_FAILED_AT_HEADER).and_then(|text| text.parse().ok());
+    let first_ms = tries.first_failed_at_ms.or(first).unwrap_or(now_ms);
+    headers.push(FIRST_FAILED_AT_HEADER, first_ms.to_string().as_bytes());
     let redrives = record.headers.get_text(REDRIVE_COUNT_HEADER).unwrap_or("0").to_owned();
     headers.push(REDRIVE_COUNT_HEADER, redrives.as_bytes());
-    headers.push(ATTEMPT_HEADER, b"1");
+    headers.push(ATTEMPT_HEADER, tries.attempt.to_string().as_bytes());
     Outgoing {
         key: record.key.clone(),
         value: record.value.clone(),

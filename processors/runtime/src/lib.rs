@@ -12,6 +12,7 @@ pub mod lag;
 pub mod log;
 pub mod metrics;
 pub mod replies;
+pub mod retry;
 pub mod snapshot;
 pub mod standby;
 pub mod topology;

@@ -7,7 +7,7 @@
 //! and readers look at the record.
 
 use cityevents_domain::time::Timestamp;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 
 use crate::error::ViewsError;
 
@@ -36,6 +36,10 @@ pub enum RecordKind {
     Notifications = 8,
     /// What was used of an allowance that all instances share, by a hash of who uses it.
     Allowance = 9,
+    /// What became of a mail, by its id; and what whoever asks for mails has to remember.
+    Mail = 10,
+    /// An address that gets no mail, by its keyed hash.
+    Suppression = 11,
     /// The ring of the keys that sign access tokens, sealed: one record.
     SigningKeys = 14,
 }
@@ -146,6 +150,12 @@ pub trait Records: Send + Sync {
     /// revision, unless it was to be taken away. So what must happen once only is a change to
     /// another value.
     fn change(&self, change: Change) -> BoxFuture<'_, Result<bool, ViewsError>>;
+
+    /// Makes many changes, each as [`Records::change`] does and none depending on another, with as
+    /// few waits for the disk as possible. Answers in the order of the changes.
+    fn change_all(&self, changes: Vec<Change>) -> BoxFuture<'_, Vec<Result<bool, ViewsError>>> {
+        Box::pin(join_all(changes.into_iter().map(|change| self.change(change))))
+    }
 
     /// Puts a place into a list. Of this and a removal the later one counts: by the order of calls
     /// in one process, and by `at` between processes that share a database.

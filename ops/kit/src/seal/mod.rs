@@ -7,11 +7,13 @@
 mod check_in;
 mod cursor;
 mod instance_secret;
+mod mails;
 mod person;
 mod receipt;
 
 pub use self::check_in::CheckInCodes;
 pub use self::cursor::{CursorSealer, FilterHash, UnsealError};
 pub use self::instance_secret::{InstanceSecret, InstanceSecretError};
+pub use self::mails::MailSecrets;
 pub use self::person::PersonKey;
 pub use self::receipt::Receipts;

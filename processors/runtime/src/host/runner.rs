@@ -142,7 +142,7 @@ impl Runner {
         loop {
             if self.waits_for_stop(Duration::ZERO) {
                 let drained = task.drain(DRAIN_DEADLINE);
-                *self.progress.lock() = task.progress();
+                *self.progress.lock() = task.all_progress();
                 lag.set(0);
                 lag_seconds.set(0);
                 return drained.or_else(|error| {
@@ -175,8 +175,9 @@ impl Runner {
     }
 
     fn report(&self, task: &dyn Task, lag: &prometheus_client::metrics::gauge::Gauge) {
-        if let Some(progress) = task.progress() {
-            *self.progress.lock() = Some(progress);
+        let progress = task.all_progress();
+        if !progress.is_empty() {
+            *self.progress.lock() = progress;
         }
         if let Some(records) = task.lag_records() {
             lag.set(i64::try_from(records).unwrap_or(i64::MAX));

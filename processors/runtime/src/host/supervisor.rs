@@ -27,7 +27,7 @@ const JOIN_AGAIN_AFTER: Duration = Duration::from_secs(5);
 const END_DEADLINE: Duration = DRAIN_DEADLINE.saturating_add(Duration::from_secs(1));
 
 /// Where a runner leaves how far it has come.
-pub(super) type Progress = Arc<Mutex<Option<(TopicPartition, Committed)>>>;
+pub(super) type Progress = Arc<Mutex<Vec<(TopicPartition, Committed)>>>;
 
 pub(super) struct Supervisor {
     log: Arc<dyn Log>,
@@ -236,7 +236,7 @@ impl Supervisor {
                 tracing::error!("the thread of {}/{partition} panicked", self.options.name);
             }
             ownership.give_up();
-            all.extend(progress.lock().take());
+            all.append(&mut progress.lock());
         }
         for partition in partitions {
             self.states.end(*partition);
@@ -245,8 +245,8 @@ impl Supervisor {
     }
 
     fn commit(&mut self) {
-        let progress: Vec<_> =
-            self.tasks.values().filter_map(|running| running.progress.lock().take()).collect();
+        let taken = |running: &Running| std::mem::take(&mut *running.progress.lock());
+        let progress: Vec<_> = self.tasks.values().flat_map(taken).collect();
         self.store(&progress);
     }
 

@@ -111,6 +111,11 @@ pub trait Task: Send {
     /// How far the task has come, for the group's offsets.
     fn progress(&self) -> Option<(TopicPartition, Committed)>;
 
+    /// How far the task has come in every partition that it reads, for the group's offsets.
+    fn all_progress(&self) -> Vec<(TopicPartition, Committed)> {
+        self.progress().into_iter().collect()
+    }
+
     /// How many records lie ahead of it, if it knows.
     fn lag_records(&self) -> Option<u64>;
 

@@ -10,6 +10,7 @@ mod local_contract;
 mod local_log;
 mod memory_contract;
 mod memory_simulation;
+mod retry;
 mod snapshots;
 mod standby;
 mod worker;

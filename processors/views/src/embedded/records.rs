@@ -1,6 +1,7 @@
 //! Records and places, in an LSM tree of their own: nothing here can be rebuilt from the log, so it
 //! stays when the rows are thrown away, and every write is on the disk when it returns.
 
+use std::collections::HashSet;
 use std::ops::Bound;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -65,11 +66,54 @@ impl RecordTree {
             return Ok(Ok(false));
         }
         let mut batch = self.batch();
+        self.take_expired(&mut batch, |key| key == record_key(&change.key))?;
+        self.put_record(&mut batch, present, change);
+        batch.commit()?;
+        Ok(Ok(true))
+    }
+
+    /// In one batch. Of several changes of one record the first is made, and the others with a batch
+    /// each.
+    fn change_all(
+        &self,
+        changes: Vec<Change>,
+    ) -> Result<Vec<Result<bool, ViewsError>>, fjall::Error> {
+        let mut answers = Vec::with_capacity(changes.len());
+        let mut later = Vec::new();
+        {
+            let _turn = self.writing.lock();
+            let mut batch = self.batch();
+            let mut keys = HashSet::with_capacity(changes.len());
+            keys.extend(changes.iter().map(|change| record_key(&change.key)));
+            self.take_expired(&mut batch, |key| keys.contains(key))?;
+            for (place, change) in changes.into_iter().enumerate() {
+                if !keys.remove(&record_key(&change.key)) {
+                    later.push((place, change));
+                    answers.push(Ok(false));
+                    continue;
+                }
+                answers.push(self.read(&change.key)?.map(|present| {
+                    let is_expected =
+                        present.as_ref().map(|record| record.revision) == change.expected;
+                    if is_expected {
+                        self.put_record(&mut batch, present, change);
+                    }
+                    is_expected
+                }));
+            }
+            batch.commit()?;
+        }
+        for (place, change) in later {
+            answers[place] = self.change(change)?;
+        }
+        Ok(answers)
+    }
+
+    fn put_record(&self, batch: &mut OwnedWriteBatch, present: Option<Record>, change: Change) {
         let key = record_key(&change.key);
         if let Some(at) = present.and_then(|record| record.value.expires_at) {
             batch.remove(&self.tree, expiry_key(at.as_millis(), &key));
         }
-        self.take_expired(&mut batch, &key)?;
         match change.value {
             Some(value) => {
                 if let Some(at) = value.expires_at {
@@ -79,15 +123,13 @@ impl RecordTree {
             }
             None => batch.remove(&self.tree, key),
         }
-        batch.commit()?;
-        Ok(Ok(true))
     }
 
     /// Takes some of what expired long ago away, but not what is being changed.
     fn take_expired(
         &self,
         batch: &mut OwnedWriteBatch,
-        changed: &[u8],
+        is_changed: impl Fn(&[u8]) -> bool,
     ) -> Result<(), fjall::Error> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let before = i64::try_from(since.as_millis()).unwrap_or(0).saturating_sub(EXPIRY_SLACK_MS);
@@ -95,7 +137,7 @@ impl RecordTree {
         for entry in self.tree.range(range).take(EXPIRED_TAKEN_MAX) {
             let expiry = entry.key()?;
             let key = expiry.get(9..).unwrap_or_default();
-            if key == changed {
+            if is_changed(key) {
                 continue;
             }
             batch.remove(&self.tree, key);
@@ -181,6 +223,22 @@ impl Records for EmbeddedViews {
 
     fn change(&self, change: Change) -> BoxFuture<'_, Result<bool, ViewsError>> {
         async move { self.records.change(change).map_err(|source| self.engine(source))? }.boxed()
+    }
+
+    fn change_all(&self, changes: Vec<Change>) -> BoxFuture<'_, Vec<Result<bool, ViewsError>>> {
+        async move {
+            let count = changes.len();
+            match self.records.change_all(changes) {
+                Ok(answers) => answers,
+                // Whether it was made is not known of any.
+                Err(source) => {
+                    let error = self.engine(source);
+                    let same = |_| Err(ViewsError::unavailable(error.to_string()));
+                    (0..count).map(same).collect()
+                }
+            }
+        }
+        .boxed()
     }
 
     fn add_place(&self, place: Place, _at: Timestamp) -> BoxFuture<'_, Result<(), ViewsError>> {

@@ -69,6 +69,7 @@ macro_rules! contract_suite {
             records::a_record_reads_back_as_it_was_written,
             records::a_record_is_changed_only_by_who_knows_its_revision,
             records::a_record_that_was_taken_away_can_be_made_again,
+            records::many_changes_are_answered_one_by_one_in_their_order,
             records::kinds_are_apart,
             records::of_many_at_once_one_makes_a_record,
             records::of_many_at_once_one_changes_each_revision,

@@ -72,6 +72,28 @@ pub fn a_record_is_changed_only_by_who_knows_its_revision(views: &Views) {
     assert_eq!(done(views.records.record(key("a"))), Some(expected));
 }
 
+pub fn many_changes_are_answered_one_by_one_in_their_order(views: &Views) {
+    assert!(done(views.records.change(change("a", None, 1, Some("first")))));
+    let changes = vec![
+        change("b", None, 2, Some("new")),
+        change("a", Some(9), 3, Some("guessed")),
+        change("a", Some(1), 4, Some("second")),
+        change("c", Some(1), 5, Some("of nothing")),
+        change("d", None, 6, Some("new")),
+    ];
+    let answers = futures::executor::block_on(views.records.change_all(changes));
+    let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
+    assert_eq!(answers, [true, false, true, false, true]);
+    for (id, content) in [("a", "second"), ("b", "new"), ("d", "new")] {
+        assert_eq!(done(views.records.record(key(id))).unwrap().value, value(content));
+    }
+    assert_eq!(done(views.records.record(key("c"))), None);
+    let twice = ["e", "e"].map(|id| change(id, None, 7, Some("once"))).to_vec();
+    let answers = futures::executor::block_on(views.records.change_all(twice));
+    let made = answers.into_iter().filter(|answer| matches!(answer, Ok(true))).count();
+    assert_eq!(made, 1);
+}
+
 pub fn a_record_that_was_taken_away_can_be_made_again(views: &Views) {
     assert!(done(views.records.change(change("a", None, 1, Some("first")))));
     assert!(done(views.records.change(change("a", Some(1), 2, None))));
