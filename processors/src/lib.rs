@@ -4,11 +4,18 @@
 //! - [`projection`]: facts → tables.
 //! - [`audit`]: facts and commands → a verdict, by somebody who trusts none of the others.
 //! - [`publisher`]: facts → the flat, compacted topics that others read.
+//! - [`notifier`]: facts → mails to be sent.
+//! - [`mailer`]: mails to be sent → mails.
 
 pub mod audit;
+pub mod emails;
+pub mod mailer;
+pub mod notifier;
 pub mod projection;
 pub mod publisher;
 pub mod registration;
+
+mod kept;
 
 use cityevents_runtime::host::TaskError;
 use cityevents_schemas::{DecodeError, ErrorClass};
