@@ -11,6 +11,7 @@
 
 mod account;
 mod address;
+mod addressees;
 mod administrators;
 mod allowances;
 mod as_text;
@@ -22,7 +23,7 @@ mod device;
 mod directory;
 mod erasure;
 mod export;
-pub mod mail;
+mod links;
 mod names;
 mod notifications;
 mod one_time;
@@ -34,31 +35,33 @@ mod roles;
 mod routes;
 mod session;
 mod store;
+mod suppression;
 
 use std::sync::Arc;
 
 use cityevents_kit::Config;
 use cityevents_kit::http::AccountLimit;
 use cityevents_kit::keys::TokenSigner;
-use cityevents_kit::seal::CursorSealer;
+use cityevents_kit::seal::{CursorSealer, MailSecrets};
 use cityevents_runtime::log::clock::Clock;
 use cityevents_views::Views;
-use lettre::message::Mailbox;
 
 pub use self::account::{Account, NewAccount};
 pub use self::address::{Address, AddressError};
+pub use self::addressees::{Addressee, Addressees};
 pub use self::allowances::{AllowanceMetrics, SharedAllowances};
 pub use self::departures::{LeaveError, LeaveEvents};
+pub use self::links::{LinkMail, LinkMailError, RequestLinkMails};
 pub use self::names::Names;
 pub use self::notifications::MailKind;
+pub use self::one_time::Purpose as LinkPurpose;
 pub use self::passwords::{Hashed, HashingError, Password, PasswordError, Passwords};
 pub use self::roles::RoleError;
 pub use self::routes::{route_policy, router};
 pub use self::store::IdentityError;
+pub use self::suppression::{Suppression, SuppressionReason, Suppressions};
 
 use self::cookies::RefreshCookie;
-use self::mail::{MailPort, Template};
-use self::one_time::Purpose;
 use self::origin::Origins;
 use self::store::Store;
 use crate::standing::AccountChanges;
@@ -76,9 +79,10 @@ struct Shared {
     passwords: Passwords,
     signer: TokenSigner,
     changes: Option<AccountChanges>,
-    mail: Arc<dyn MailPort>,
-    from: Mailbox,
+    mails: Arc<dyn RequestLinkMails>,
     site: String,
+    secrets: MailSecrets,
+    suppressions: Suppressions,
     cookie: RefreshCookie,
     cursors: CursorSealer,
     origins: Origins,
@@ -100,9 +104,9 @@ pub struct IdentityParts {
     pub clock: Arc<dyn Clock>,
     /// Tells other instances. Without, they hear of changes from the next process that sweeps.
     pub changes: Option<AccountChanges>,
-    /// Where mails go.
-    pub mail: Arc<dyn MailPort>,
-    /// Seals the cursors of lists.
+    /// Where mails with links are asked for.
+    pub mails: Arc<dyn RequestLinkMails>,
+    /// Seals the cursors of lists; tokens of mails come from the same secret.
     pub cursors: CursorSealer,
     /// What is counted together with other instances, where there are others.
     pub allowances: Option<SharedAllowances>,
@@ -112,16 +116,14 @@ impl Identity {
     /// Of parts, with the settings of the instance.
     ///
     /// # Errors
-    /// When the threads that hash passwords cannot be started, or `mail.from` is no address.
+    /// When the threads that hash passwords cannot be started.
     pub fn new(parts: IdentityParts, config: &Config) -> std::io::Result<Self> {
-        let IdentityParts { views, leaving, signer, clock, changes, mail, cursors, allowances } =
+        let IdentityParts { views, leaving, signer, clock, changes, mails, cursors, allowances } =
             parts;
         let origins = Origins::of(config);
-        let from = config.mail.from.parse::<Mailbox>();
-        let from = from.map_err(|error| {
-            let wrong = format!("mail.from: {error}; write CityEvents <mail@example.org>");
-            std::io::Error::other(wrong)
-        })?;
+        let secrets = MailSecrets::new(cursors.clone());
+        let records = views.records.clone();
+        let suppressions = Suppressions::new(records, clock.clone(), secrets.clone());
         let shared = Shared {
             store: Store::new(views.records.clone(), clock),
             views,
@@ -129,9 +131,10 @@ impl Identity {
             passwords: Passwords::start()?,
             signer,
             changes,
-            mail,
-            from,
+            mails,
             site: config.public_url(),
+            secrets,
+            suppressions,
             cookie: RefreshCookie::new(origins.are_secure()),
             cursors,
             origins,
@@ -146,25 +149,8 @@ impl Identity {
         self.shared.passwords.hashed()
     }
 
-    /// Writes a mail with a link and hands it over, while who asked is answered already: how long it
-    /// takes would tell whether there is an account.
-    fn mail_in_background(&self, template: Template, account: Account) {
-        let identity = self.clone();
-        tokio::spawn(async move {
-            if let Err(error) = identity.mail_link(template, &account).await {
-                tracing::error!(%error, account = %account.id, "a mail is not sent: {error}");
-            }
-        });
-    }
-
-    async fn mail_link(&self, template: Template, account: &Account) -> Result<(), IdentityError> {
-        let purpose = match template {
-            Template::VerifyAddress => Purpose::VerifyAddress,
-            Template::ResetPassword => Purpose::ResetPassword,
-        };
-        let (token, about) = self.give_token(purpose, account).await?;
-        let Shared { store, mail, from, site, .. } = &*self.shared;
-        let written = mail::write(template, account, (&about, &token), (site, from), store.now())?;
-        Ok(mail.send(written).await?)
+    /// Addresses that get no mail.
+    pub fn suppressions(&self) -> &Suppressions {
+        &self.shared.suppressions
     }
 }

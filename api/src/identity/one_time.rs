@@ -1,7 +1,6 @@
-//! Tokens that are good once: what a mail's link carries. Kept as hashes.
+//! Tokens that are good once: what a mail's link carries. Kept as hashes; a token is derived from
+//! its id and the instance's secret wherever it is needed.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cityevents_domain::ids::UserId;
 use cityevents_domain::time::Timestamp;
 use cityevents_views::records::{RecordKey, RecordKind};
@@ -13,7 +12,7 @@ use super::{Account, Identity};
 /// What a token is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Purpose {
+pub enum Purpose {
     /// To show that an address is one's own.
     VerifyAddress,
     /// To set another password.
@@ -21,7 +20,15 @@ pub(super) enum Purpose {
 }
 
 impl Purpose {
-    const fn life_ms(self) -> i64 {
+    /// Its word: another purpose has another token of the same id.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::VerifyAddress => "verify_address",
+            Self::ResetPassword => "reset_password",
+        }
+    }
+
+    pub(super) const fn life_ms(self) -> i64 {
         match self {
             Self::VerifyAddress => 24 * 3_600_000,
             Self::ResetPassword => 30 * 60_000,
@@ -68,14 +75,15 @@ fn key_of(text: &str) -> RecordKey {
 }
 
 impl Identity {
-    /// A token for an account, and what tells its mail from others.
+    /// A token for an account: its id, which is all that may be handed on.
     pub(super) async fn give_token(
         &self,
         purpose: Purpose,
         account: &Account,
-    ) -> Result<(String, [u8; 32]), IdentityError> {
+    ) -> Result<[u8; 16], IdentityError> {
         let store = &self.shared.store;
-        let text = URL_SAFE_NO_PAD.encode(random::<32>()?);
+        let id = random::<16>()?;
+        let text = self.shared.secrets.token(purpose.as_str(), &id);
         let token = OneTimeToken {
             purpose,
             account: account.id,
@@ -83,9 +91,8 @@ impl Identity {
             expires_at_ms: store.now().as_millis() + purpose.life_ms(),
             used: false,
         };
-        if store.insert(key_of(&text), &token).await? {
-            let about = hash_of(&text);
-            Ok((text, about))
+        if store.insert(key_of(text.expose()), &token).await? {
+            Ok(id)
         } else {
             Err(IdentityError::Contended { kind: OneTimeToken::KIND })
         }

@@ -38,9 +38,9 @@ pub enum IdentityError {
     /// The machine gives no random numbers.
     #[error("the operating system gives no random numbers: {0}")]
     Random(#[from] getrandom::Error),
-    /// A mail could not be written or handed over.
+    /// A mail could not be asked for.
     #[error(transparent)]
-    Mail(#[from] super::mail::MailError),
+    Mail(#[from] super::links::LinkMailError),
     /// An event could not be left.
     #[error(transparent)]
     Leaving(#[from] super::departures::LeaveError),

@@ -14,6 +14,7 @@ use clap_complete::Shell;
 use crate::commands::account::AccountArguments;
 use crate::commands::bench::chaos::ChaosOptions;
 use crate::commands::bench::options::{BenchServers, BenchTarget};
+use crate::commands::suppress::Suppress;
 use crate::instance::roles::ProcessRole;
 use crate::output::Format;
 
@@ -94,6 +95,9 @@ pub enum Command {
     /// Dead letters: records that could not be read
     #[command(after_help = "Example:\n  cityevents dlq redrive --execute")]
     Dlq(Dlq),
+    /// Mails to people
+    #[command(after_help = "Example:\n  cityevents mail suppress ada@example.org --reason bounced")]
+    Mail(MailCommand),
     /// The configuration in effect
     #[command(after_help = "Example:\n  cityevents config check --config city.toml")]
     Config(ConfigCommand),
@@ -275,6 +279,24 @@ pub fn role(word: &str) -> Result<Role, String> {
     Role::parse(word).ok_or_else(|| "one of user, moderator, admin".into())
 }
 
+/// `mail`.
+#[derive(Debug, Args)]
+pub struct MailCommand {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: MailAction,
+}
+
+/// What can be done with mails.
+#[derive(Debug, Subcommand)]
+pub enum MailAction {
+    /// An address gets no mail: it bounced, or somebody complained
+    #[command(
+        after_help = "Example:\n  cityevents mail suppress ada@example.org --reason complaint"
+    )]
+    Suppress(Suppress),
+}
+
 /// `keys`.
 #[derive(Debug, Args)]
 pub struct Keys {
@@ -423,6 +445,18 @@ pub struct DlqFilter {
     /// Only those whose reason contains this text
     #[arg(long)]
     pub reason: Option<String>,
+    /// Only of this class of failure: undecodable, permanent, transient, …
+    #[arg(long)]
+    pub class: Option<String>,
+    /// Only mails of this template: place_confirmed, removed, …
+    #[arg(long)]
+    pub template: Option<String>,
+    /// Only those that failed first so long ago or earlier
+    #[arg(long, value_name = "AGE", value_parser = units::duration::parse)]
+    pub older_than: Option<Duration>,
+    /// Only those that failed first less long ago
+    #[arg(long, value_name = "AGE", value_parser = units::duration::parse)]
+    pub younger_than: Option<Duration>,
     /// Handled ones too
     #[arg(long)]
     pub all: bool,
@@ -442,7 +476,7 @@ pub enum DlqAction {
         /// As `list` names it: topic/partition/offset
         id: String,
     },
-    /// Append them to the topic that they came from
+    /// Append them to the topic that they came from: of a retry tier, to the one before all tiers
     Redrive {
         /// Which.
         #[command(flatten)]
@@ -557,6 +591,8 @@ pub enum Scenario {
     Logins,
     /// 10,000 live streams: memory, processor time, and when a join has reached all of them
     Streams,
+    /// Mails into a sink, from a join to its mail, and calling off a large event
+    Mail,
     /// Break things under load, on real servers, and prove that every promise was kept
     Chaos,
 }

@@ -12,7 +12,6 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::sign_in::hashing;
 use super::wire::{Data, data};
-use crate::identity::mail::Template;
 use crate::identity::one_time::Purpose;
 use crate::identity::store::IdentityError;
 use crate::identity::{Account, Address, Identity, Password};
@@ -62,7 +61,7 @@ pub(super) async fn request_verification(
 ) -> Result<Response, Problem> {
     let account = identity.account_of_caller(&caller).await?;
     if !account.email_verified {
-        identity.mail_in_background(Template::VerifyAddress, account);
+        identity.mail_in_background(Purpose::VerifyAddress, account);
     }
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -104,7 +103,7 @@ pub(super) async fn request_reset(
     if let Ok(address) = Address::parse(&body.email) {
         let account = identity.account_of(&address).await.map_err(IdentityError::into_problem)?;
         if let Some(account) = account.filter(|account| !account.locked) {
-            identity.mail_in_background(Template::ResetPassword, account);
+            identity.mail_in_background(Purpose::ResetPassword, account);
         }
     }
     Ok(StatusCode::NO_CONTENT.into_response())

@@ -11,8 +11,8 @@ use cityevents_kit::problem::InvalidFields;
 use cityevents_kit::{ErrorCode, Problem};
 
 use super::wire::{Credentials, Data, Registration, SignedIn, Tokens, User, data};
+use crate::identity::LinkPurpose;
 use crate::identity::device::Device;
-use crate::identity::mail::Template;
 use crate::identity::passwords::Checked;
 use crate::identity::session::{RefreshToken, Session};
 use crate::identity::store::IdentityError;
@@ -61,7 +61,7 @@ pub(super) async fn register(
     let account = NewAccount { email, name, password_hash: Some(hash), role: Role::User };
     let made = identity.create_account(account).await.map_err(IdentityError::into_problem)?;
     let account = made.ok_or_else(taken)?;
-    identity.mail_in_background(Template::VerifyAddress, account.clone());
+    identity.mail_in_background(LinkPurpose::VerifyAddress, account.clone());
     identity.signed_in(StatusCode::CREATED, &account, &headers).await
 }
 

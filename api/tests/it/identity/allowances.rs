@@ -34,7 +34,7 @@ fn instance(world: &World) -> Instance {
         signer: world.signer.clone(),
         clock,
         changes: None,
-        mail: world.mails.clone(),
+        mails: world.mails.clone(),
         cursors: CursorSealer::new(secret),
         allowances: Some(allowances),
     };

@@ -1,13 +1,18 @@
 //! What is sent by mail, and what its links do.
 
+use cityevents_api::identity::{Addressee, MailKind, SuppressionReason};
+use cityevents_domain::time::Timestamp;
+
 use super::*;
 
 #[tokio::test]
 async fn who_registers_gets_a_link_that_shows_once_that_the_address_is_theirs() {
     let world = World::new();
     let made = world.register("ada@b.co").await;
-    let (text, token) = world.mailed(0).await;
-    assert!(text.contains("To: ada@b.co") && text.contains("/verify-email?token="), "{text}");
+    let (mail, token) = world.mailed(0).await;
+    assert_eq!(mail.purpose, LinkPurpose::VerifyAddress);
+    let id = made.body["data"]["user"]["id"].as_str().unwrap();
+    assert_eq!(mail.account.to_string(), id);
     let confirm = async |token: &str| {
         world.post("/api/auth/verify-email/confirm", json!({ "token": token })).await
     };
@@ -78,16 +83,41 @@ async fn links_are_good_for_a_while_only() {
 }
 
 #[tokio::test]
-async fn a_mail_is_put_into_its_folder_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let mails = FolderMail::new(folder.path().join("mails"));
-    let mail = Mail { id: "0123".to_owned(), message: b"Subject: x\r\n\r\nHello".to_vec() };
-    for _ in 0..2 {
-        mails.send(mail.clone()).await.unwrap();
-    }
-    let files: Vec<_> = std::fs::read_dir(folder.path().join("mails")).unwrap().collect();
-    assert_eq!(files.len(), 1);
-    let read = std::fs::read(folder.path().join("mails/0123.eml")).unwrap();
-    assert_eq!(read, mail.message);
-    assert!(!format!("{mail:?}").contains("Hello"));
+async fn a_mail_goes_to_who_is_there_and_wants_it() {
+    let world = World::new();
+    let made = world.register("Ada@b.co").await;
+    let (mail, _) = world.mailed(0).await;
+    let kind = Some(MailKind::EventChanged);
+    let find = async |kind| world.addressees.find(&mail.account, kind).await.unwrap();
+    let ada = Addressee::Person { address: "Ada@b.co".to_owned(), name: None };
+    assert_eq!(find(kind).await, ada);
+    let ask = Ask {
+        body: Some(json!({"mail": {"event_changed": false}})),
+        token: Some(&made.token()),
+        ..Ask::default()
+    };
+    let said = world.send("PATCH", "/api/me/notifications", ask).await;
+    assert_eq!(said.status, StatusCode::OK, "{said:?}");
+    assert_eq!(find(kind).await, Addressee::Declined);
+    assert_eq!(find(Some(MailKind::EventCanceled)).await, ada);
+    assert_eq!(find(None).await, ada, "what concerns the account always comes");
+    let address = Address::parse("ada@B.co").unwrap();
+    let suppressions = world.identity.suppressions();
+    let made = suppressions.add(&address, SuppressionReason::Bounced, "root").await.unwrap();
+    let again = suppressions.add(&address, SuppressionReason::Complaint, "eve").await.unwrap();
+    assert_eq!(made, again, "the first word counts");
+    assert_eq!(find(None).await, Addressee::Suppressed);
+    let all = suppressions.all().await.unwrap();
+    assert_eq!(all.len(), 1);
+    assert!(suppressions.remove(&address).await.unwrap());
+    assert!(!suppressions.remove(&address).await.unwrap());
+    assert_eq!(suppressions.all().await.unwrap(), []);
+    assert_eq!(find(None).await, ada);
+    let nobody = UserId::from_bytes([9; 16]);
+    assert_eq!(world.addressees.find(&nobody, None).await.unwrap(), Addressee::Unknown);
+    let late = |seconds: i64| {
+        let asked_at = Timestamp::from_millis(world.clock.now_ms() - seconds * 1_000);
+        world.addressees.is_too_late(LinkPurpose::ResetPassword, asked_at)
+    };
+    assert!(!late(29 * 60) && late(30 * 60));
 }

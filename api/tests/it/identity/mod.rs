@@ -16,8 +16,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN, SET_COOKIE};
 use axum::http::{Request, StatusCode};
-use cityevents_api::identity::mail::{FolderMail, Mail, MailError, MailPort};
-use cityevents_api::identity::{Address, Identity, IdentityParts, NewAccount, router};
+use cityevents_api::identity::{
+    Address, Addressees, Identity, IdentityParts, LinkMail, LinkMailError, LinkPurpose, NewAccount,
+    RequestLinkMails, router,
+};
 use cityevents_api::standing::{
     AccountChanges, AccountStandings, StandingsMetrics, UnpublishedAccounts,
 };
@@ -71,12 +73,12 @@ impl Clock for Turned {
     }
 }
 
-/// What was sent.
+/// What was asked for.
 #[derive(Default)]
-struct Mails(Mutex<Vec<Mail>>);
+struct Mails(Mutex<Vec<LinkMail>>);
 
-impl MailPort for Mails {
-    fn send(&self, mail: Mail) -> BoxFuture<'_, Result<(), MailError>> {
+impl RequestLinkMails for Mails {
+    fn request(&self, mail: LinkMail) -> BoxFuture<'_, Result<(), LinkMailError>> {
         self.0.lock().push(mail);
         Box::pin(async { Ok(()) })
     }
@@ -87,6 +89,7 @@ struct World {
     memory: Arc<MemoryViews>,
     events: Arc<departures::Events>,
     mails: Arc<Mails>,
+    addressees: Addressees,
     standings: Arc<AccountStandings>,
     signer: TokenSigner,
     verifier: TokenVerifier,
@@ -138,19 +141,34 @@ impl World {
         let memory = Arc::new(MemoryViews::default());
         let events = Arc::new(departures::Events::new(memory.clone()));
         let mails = Arc::new(Mails::default());
+        let cursors = CursorSealer::new(InstanceSecret::open(&config).unwrap());
+        let records = memory.clone();
+        let addressees = Addressees::new(records, clock.clone(), cursors.clone());
         let parts = IdentityParts {
             views: Views::of_shared(memory.clone()),
             leaving: Some(events.clone()),
             signer: signer.clone(),
             clock: clock.clone(),
             changes: Some(changes),
-            mail: mails.clone(),
-            cursors: CursorSealer::new(InstanceSecret::open(&config).unwrap()),
+            mails: mails.clone(),
+            cursors,
             allowances: None,
         };
         let identity = Identity::new(parts, &config).unwrap();
         let router = Router::from(router(identity.clone()));
-        Self { identity, memory, events, mails, standings, signer, verifier, clock, router, folder }
+        Self {
+            identity,
+            memory,
+            events,
+            mails,
+            addressees,
+            standings,
+            signer,
+            verifier,
+            clock,
+            router,
+            folder,
+        }
     }
 
     fn pass(&self, seconds: i64) {
@@ -167,7 +185,7 @@ impl World {
             signer: self.signer.clone(),
             clock: self.clock.clone(),
             changes: None,
-            mail: self.mails.clone(),
+            mails: self.mails.clone(),
             cursors: CursorSealer::new(InstanceSecret::open(&config).unwrap()),
             allowances: None,
         };
@@ -212,15 +230,14 @@ impl World {
         Answer { status, cookie, body }
     }
 
-    /// The token of the mail of that number, once it has come.
-    async fn mailed(&self, number: usize) -> (String, String) {
+    /// The mail of that number, once it was asked for, and the token that whoever writes it puts
+    /// into its link.
+    async fn mailed(&self, number: usize) -> (LinkMail, String) {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             if let Some(mail) = self.mails.0.lock().get(number) {
-                let text = String::from_utf8(mail.message.clone()).unwrap().replace("=\r\n", "");
-                let token = text.split("token=").nth(1).unwrap().trim_start_matches("3D");
-                let token = token.split_whitespace().next().unwrap().to_owned();
-                return (text, token);
+                let token = self.addressees.token(mail.purpose, &mail.token);
+                return (mail.clone(), token.expose().to_owned());
             }
             assert!(Instant::now() < deadline, "mail {number} does not come");
             tokio::task::yield_now().await;

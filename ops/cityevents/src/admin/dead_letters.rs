@@ -8,10 +8,14 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use cityevents_runtime::dead_letter::REDRIVE_COUNT_HEADER;
+use cityevents_runtime::dead_letter::{
+    ATTEMPT_HEADER, FIRST_FAILED_AT_HEADER, REDRIVE_COUNT_HEADER,
+};
 use cityevents_runtime::log::headers::HeadersBuilder;
 use cityevents_runtime::log::{Isolation, Outgoing, PollLimit, Producer, Record, TopicPartition};
+use cityevents_runtime::retry::without_tries;
 use cityevents_schemas::catalog::catalog;
+use cityevents_schemas::cloudevents::header;
 use serde_json::{Value, json};
 
 use super::Context;
@@ -56,10 +60,36 @@ impl Letter {
         count.and_then(|count| count.parse().ok()).unwrap_or(0)
     }
 
-    fn passes(&self, filter: &DlqFilter) -> bool {
+    /// What the record is, by its headers: `email.place_confirmed`, `command.join`.
+    fn kind(&self) -> &str {
+        let kind = self.record.headers.get_text(header::TYPE).unwrap_or("");
+        kind.strip_prefix("cityevents.").unwrap_or(kind)
+    }
+
+    fn first_failed_at_ms(&self) -> Option<i64> {
+        let text = self.record.headers.get_text(FIRST_FAILED_AT_HEADER)?;
+        text.parse().ok()
+    }
+
+    fn is_of_age(&self, filter: &DlqFilter, now_ms: i64) -> bool {
+        let failed_ms = self.first_failed_at_ms().unwrap_or(self.record.timestamp_ms);
+        let age = Duration::from_millis(u64::try_from(now_ms - failed_ms).unwrap_or(0));
+        filter.older_than.is_none_or(|least| age >= least)
+            && filter.younger_than.is_none_or(|most| age < most)
+    }
+
+    fn passes(&self, filter: &DlqFilter, now_ms: i64) -> bool {
         let is_topic =
             |topic: &String| *self.place.topic == **topic || self.connect("topic") == topic;
+        let is_template =
+            |template: &String| self.kind().strip_prefix("email.") == Some(template.as_str());
         filter.topic.as_ref().is_none_or(is_topic)
+            && filter.template.as_ref().is_none_or(is_template)
+            && filter
+                .class
+                .as_ref()
+                .is_none_or(|class| self.connect("exception.class.name") == class)
+            && self.is_of_age(filter, now_ms)
             && filter.key.as_ref().is_none_or(|key| *key == self.key())
             && filter
                 .reason
@@ -76,9 +106,11 @@ impl Letter {
                 self.connect("topic"), self.connect("partition"), self.connect("offset")
             ),
             "key": self.key(),
+            "kind": self.kind(),
             "class": self.connect("exception.class.name"),
             "reason": self.connect("exception.message"),
-            "first_failed_at_ms": self.record.headers.get_text("first-failed-at"),
+            "first_failed_at_ms": self.first_failed_at_ms(),
+            "attempts": self.record.headers.get_text(ATTEMPT_HEADER),
             "redrives": self.redrives(),
             "handled": self.handled,
         })
@@ -127,7 +159,7 @@ pub(super) fn redrive(
             (false, false) => "would be redriven".to_owned(),
             (false, true) => {
                 let started = Instant::now();
-                append(&mut *producer, &source_of(letter)?, original(letter))?;
+                append(&mut *producer, &source_of(context, letter)?, original(letter))?;
                 mark(&mut *producer, letter, "redriven", by)?;
                 std::thread::sleep(pause.saturating_sub(started.elapsed()));
                 "redriven".to_owned()
@@ -170,7 +202,8 @@ fn letters(context: &Context, filter: &DlqFilter) -> anyhow::Result<Vec<Letter>>
             letters.extend(letters_of(context, &context.partition(topic, partition))?);
         }
     }
-    letters.retain(|letter| letter.passes(filter));
+    let now_ms = context.source.clock.now_ms();
+    letters.retain(|letter| letter.passes(filter, now_ms));
     Ok(letters)
 }
 
@@ -200,10 +233,18 @@ fn letters_of(context: &Context, place: &TopicPartition) -> anyhow::Result<Vec<L
     Ok(letters.into_values().collect())
 }
 
-fn source_of(letter: &Letter) -> anyhow::Result<TopicPartition> {
+/// Where a letter's record is handled from the beginning. What failed in a tier is tried as if it
+/// were new.
+fn source_of(context: &Context, letter: &Letter) -> anyhow::Result<TopicPartition> {
     let (topic, partition) = (letter.connect("topic"), letter.connect("partition"));
     match partition.parse() {
-        Ok(partition) if !topic.is_empty() => Ok(TopicPartition::new(topic, partition)),
+        Ok(partition) if !topic.is_empty() => {
+            let mut known = catalog().topics().iter();
+            let from = known.find(|known| known.full_name(&context.prefix) == topic);
+            let base = from.and_then(|tier| catalog().topic(tier.retries?));
+            let source = base.map(|base| base.full_name(&context.prefix));
+            Ok(TopicPartition::new(source.unwrap_or_else(|| topic.to_owned()), partition))
+        }
         _ => bail!("dead letter {} does not say where it came from", letter.id()),
     }
 }
@@ -211,13 +252,13 @@ fn source_of(letter: &Letter) -> anyhow::Result<TopicPartition> {
 /// The record as it was, with one more redrive counted.
 fn original(letter: &Letter) -> Outgoing {
     let mut headers = HeadersBuilder::default();
-    for (name, value) in letter.record.headers.iter() {
-        let is_ours = name.starts_with("__connect.errors.")
-            || name == REDRIVE_COUNT_HEADER
-            || name == cityevents_runtime::dead_letter::ATTEMPT_HEADER;
-        if !is_ours {
+    for (name, value) in without_tries(&letter.record.headers).build().iter() {
+        if !name.starts_with("__connect.errors.") && name != REDRIVE_COUNT_HEADER {
             headers.push(name, value);
         }
+    }
+    if let Some(first) = letter.record.headers.get(FIRST_FAILED_AT_HEADER) {
+        headers.push(FIRST_FAILED_AT_HEADER, first);
     }
     headers.push(REDRIVE_COUNT_HEADER, (letter.redrives() + 1).to_string().as_bytes());
     Outgoing {

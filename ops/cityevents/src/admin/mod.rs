@@ -9,6 +9,7 @@ mod explain;
 pub mod lag;
 mod remote;
 mod snapshots;
+mod suppressions;
 mod topics;
 
 use std::sync::{Arc, OnceLock};
@@ -27,6 +28,7 @@ use crate::instance::Schemas;
 
 pub use self::accounts::{AccountQuestion, AskedAccount, Whose, answer};
 pub use self::remote::{ask, ask_running, routes};
+pub use self::suppressions::{AskedAddress, SuppressionQuestion, suppress};
 
 /// What can be asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -43,6 +45,8 @@ pub enum Question {
     },
     /// See [`accounts`].
     Account(AccountQuestion),
+    /// See [`suppress`].
+    Suppress(SuppressionQuestion),
     /// How far every group is behind.
     Lag {
         /// Those of others, beside our own.
@@ -97,9 +101,11 @@ impl Question {
     /// What its answer needs of the schema registry.
     pub const fn schemas(&self) -> Schemas {
         match self {
-            Self::Topics | Self::CheckTopics | Self::Snapshots | Self::Account(_) => {
-                Schemas::Unused
-            }
+            Self::Topics
+            | Self::CheckTopics
+            | Self::Snapshots
+            | Self::Account(_)
+            | Self::Suppress(_) => Schemas::Unused,
             Self::CreateTopics => Schemas::Registered,
             _ => Schemas::Expected,
         }
@@ -159,6 +165,11 @@ pub fn execute(
             let identity =
                 context.identity.get().context("this process does not serve accounts")?;
             answer(identity, asked)
+        }
+        Question::Suppress(asked) => {
+            let identity =
+                context.identity.get().context("this process does not serve accounts")?;
+            suppress(identity.suppressions(), asked)
         }
         Question::Lag { groups } => lag::lag(context, groups, progress),
         Question::Topics => topics::list(context),

@@ -168,7 +168,7 @@ fn ask(config: &Config, question: AccountQuestion) -> anyhow::Result<Value> {
         signer,
         clock: Arc::new(SystemClock),
         changes: None,
-        mail: instance::mail(config),
+        mails: Arc::new(instance::NoMails),
         cursors: CursorSealer::new(InstanceSecret::open(config)?),
         allowances: None,
     };

@@ -7,7 +7,7 @@ use crate::admin::{self, Question};
 use crate::cli::{Dlq, DlqAction};
 use crate::output;
 
-const FIELDS: [&str; 6] = ["id", "source", "key", "class", "reason", "redrives"];
+const FIELDS: [&str; 7] = ["id", "source", "kind", "key", "class", "reason", "redrives"];
 
 pub(super) fn run(arguments: &Dlq) -> anyhow::Result<ExitCode> {
     let config = arguments.place.load(Vec::new())?.config;

@@ -12,9 +12,11 @@ mod dlq;
 mod explain;
 mod keys;
 mod lag;
+mod mail;
 mod run;
 mod serve;
 mod snapshot;
+pub mod suppress;
 mod token;
 mod topics;
 mod views;
@@ -43,6 +45,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Views(arguments) => views::run(&arguments),
         Command::Snapshot(arguments) => snapshot::run(&arguments),
         Command::Dlq(arguments) => dlq::run(&arguments),
+        Command::Mail(arguments) => mail::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions { shell } => completions::run(shell),

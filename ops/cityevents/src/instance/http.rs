@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::http::Method;
-use cityevents_api::identity::mail::{FolderMail, MailPort};
 use cityevents_api::identity::{
     self, AllowanceMetrics, Identity, IdentityParts, LeaveEvents, Names, SharedAllowances,
 };
@@ -35,6 +34,7 @@ use tokio::net::TcpListener;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::leaver::Leaver;
+use super::mails::Requests;
 use super::roles::{ProcessRole, ProcessRoles};
 use super::{contract, key_store};
 use crate::admin;
@@ -96,7 +96,8 @@ pub(super) async fn start(
         let changes = account_changes(parts)?;
         let (told, forgetting) = (Some(changes.clone()), changes.clone());
         let leaving = client.map(|client| -> Arc<dyn LeaveEvents> { Arc::new(Leaver(client)) });
-        let (views, mail) = (views.clone(), mail(config));
+        let mails = Arc::new(mail_requests(parts)?);
+        let views = views.clone();
         let allowances = config.is_cluster().then(|| {
             let metrics = metrics.register(AllowanceMetrics::new);
             SharedAllowances::new(&views, clock.clone(), &secret, &config.limits, metrics)
@@ -107,7 +108,7 @@ pub(super) async fn start(
             signer,
             clock,
             changes: told,
-            mail,
+            mails,
             cursors,
             allowances,
         };
@@ -244,10 +245,11 @@ fn reads(
     }))
 }
 
-/// Where mails go.
-pub fn mail(config: &Config) -> Arc<dyn MailPort> {
-    let folder = config.mail.folder.clone();
-    Arc::new(FolderMail::new(folder.unwrap_or_else(|| config.data.dir.join("mails"))))
+/// Asks for mails with links.
+fn mail_requests(parts: &Parts<'_>) -> anyhow::Result<Requests> {
+    let topic = topic::EMAILS.full_name(&parts.context.prefix);
+    let log = parts.context.log().clone();
+    Ok(tokio::task::block_in_place(|| Requests::start(log, topic.into()))?)
 }
 
 /// Tells every instance of changes of accounts.

@@ -3,11 +3,13 @@
 //! [`start`] puts the parts together in the order in which they need each other; the lifecycle
 //! takes them apart in stages, listeners first and the log last.
 
+mod breakers;
 mod contract;
 mod http;
 mod key_store;
 mod lag;
 mod leaver;
+mod mails;
 mod probe;
 mod registry;
 pub mod roles;
@@ -26,12 +28,14 @@ use cityevents_api::ProjectionProgress;
 use cityevents_kit::telemetry::MetricsRegistry;
 use cityevents_kit::{Config, Lifecycle};
 
-pub use self::http::mail;
 pub use self::key_store::open_keys;
+pub use self::mails::NoMails;
 use self::roles::{ProcessRole, ProcessRoles};
 pub use self::running::Running;
 use self::stores::Stores;
-pub use self::stores::{Schemas, kafka_options, open_context, open_views, scylla_options};
+pub use self::stores::{
+    Schemas, kafka_options, open_context, open_database, open_views, scylla_options,
+};
 use self::workers::Workers;
 
 /// A running instance.
@@ -98,6 +102,14 @@ async fn start_parts(
         let views = stores.views(config, &metrics, lifecycle).await?;
         if roles.has(ProcessRole::Projection) {
             tokio::task::block_in_place(|| workers.projection(&views, &progress))?;
+        }
+        if roles.has(ProcessRole::Notifier) {
+            tokio::task::block_in_place(|| workers.notifier(&views))?;
+        }
+        if roles.has(ProcessRole::Mailer) {
+            tokio::task::block_in_place(|| {
+                workers.mailer(&views, &metrics, stores.breaker_metrics())
+            })?;
         }
         if roles.serve_http() {
             http = Some(http::start(&parts, &views, &progress).await?);

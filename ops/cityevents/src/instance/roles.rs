@@ -19,6 +19,10 @@ pub enum ProcessRole {
     Publisher,
     /// Tells how far every group is behind
     Lag,
+    /// Tells which mails are to be sent
+    Notifier,
+    /// Sends mails
+    Mailer,
 }
 
 impl ProcessRole {
@@ -31,6 +35,8 @@ impl ProcessRole {
             Self::Projection => "projection",
             Self::Publisher => "publisher",
             Self::Lag => "lag",
+            Self::Notifier => "notifier",
+            Self::Mailer => "mailer",
         }
     }
 }
@@ -60,10 +66,11 @@ impl ProcessRoles {
         self.has(ProcessRole::Ingest) || self.has(ProcessRole::Api)
     }
 
-    /// Whether the tables are needed: for reads, for the keys that seal free text, and to be
-    /// written.
+    /// Whether the tables are needed: for reads, for the keys that seal free text, to be written, and
+    /// for who gets which mail.
     pub fn need_views(&self) -> bool {
-        self.serve_http() || self.has(ProcessRole::Projection)
+        let with_tables = [ProcessRole::Projection, ProcessRole::Notifier, ProcessRole::Mailer];
+        self.serve_http() || with_tables.into_iter().any(|role| self.has(role))
     }
 }
 

@@ -4,20 +4,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cityevents_api::ProjectionProgress;
+use cityevents_api::identity::Addressees;
+use cityevents_kit::breaker::{Breaker, BreakerMetrics, BreakerOptions};
+use cityevents_kit::seal::{CursorSealer, InstanceSecret};
+use cityevents_kit::telemetry::MetricsRegistry;
 use cityevents_kit::{Component, Config, Lifecycle, Stage};
+use cityevents_processors::mailer::{self, Ledger, Mailer, MailerMetrics, Pace};
+use cityevents_processors::notifier::{self, Notifier, NotifierParts};
 use cityevents_processors::projection::{self, Projection};
 use cityevents_processors::publisher::{self, Publisher};
 use cityevents_processors::registration::{self, Registration};
 use cityevents_runtime::consumer;
+use cityevents_runtime::dead_letter::CircuitPolicy;
 use cityevents_runtime::host::{Host, HostOptions, MakeTask, PanicPolicy, Partitions};
 use cityevents_runtime::log::LogError;
+use cityevents_runtime::retry::{self, RetryOptions, Tier};
 use cityevents_runtime::standby::{Source, StandbyPool};
 use cityevents_runtime::worker::{self, WorkerOptions};
-use cityevents_schemas::catalog::Topic;
+use cityevents_schemas::catalog::{Topic, catalog};
 use cityevents_schemas::topic;
 use cityevents_views::Views;
 
+use super::breakers;
 use super::lag::{self, LagMetrics};
+use super::mails::{self, Accounts};
 use super::snapshots::{self, Schedule};
 use crate::admin::Context;
 
@@ -25,6 +35,11 @@ use crate::admin::Context;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Time for workers to finish what is in flight.
 const STOP_BUDGET: Duration = Duration::from_secs(6);
+
+/// Mails that are refused for good are somebody's closed box, now and then; a hundred in a row are a
+/// server that does not want us.
+const REFUSED: CircuitPolicy =
+    CircuitPolicy { run_max: 100, window_failures_max: 500, window_records: 1_000 };
 
 /// What the topologies are made of.
 pub(super) struct Workers<'a> {
@@ -52,7 +67,7 @@ impl Workers<'_> {
         } else {
             worker::make_task(source.clone(), options, Registration::default)
         };
-        let ours = self.run(registration::NAME, source.commands.clone(), make)?;
+        let ours = self.run(registration::NAME, vec![source.commands.clone()], make)?;
         self.take_snapshots(ours);
         Ok(())
     }
@@ -72,7 +87,7 @@ impl Workers<'_> {
         let make = consumer::make_task(source, move |partition| {
             Ok(Projection::new(views.clone(), partition, on_progress.clone()))
         });
-        self.run(projection::NAME, self.context.source.facts.clone(), make).map(drop)
+        self.run(projection::NAME, vec![self.context.source.facts.clone()], make).map(drop)
     }
 
     /// Publishes the flat topics.
@@ -91,7 +106,84 @@ impl Workers<'_> {
         let make = consumer::make_task(source, move |partition| {
             Ok(Publisher::new(log.clone(), topics.clone(), group.clone(), partition))
         });
-        self.run(publisher::NAME, facts, make).map(drop)
+        self.run(publisher::NAME, vec![facts], make).map(drop)
+    }
+
+    /// Tells which mails are to be sent.
+    pub(super) fn notifier(&self, views: &Views) -> Result<(), LogError> {
+        let context = self.context;
+        let source = Source { topology: notifier::NAME, ..context.source.clone() };
+        let facts = context.source.facts.clone();
+        let emails: Arc<str> = self.full_name(&topic::EMAILS).into();
+        let parts = NotifierParts {
+            log: context.log().clone(),
+            views: views.clone(),
+            facts: facts.clone(),
+            emails: (emails.clone(), context.log().describe(&emails)?.spec.partitions),
+            group: self.group_of(notifier::NAME),
+            projection: projection::NAME.to_owned(),
+            clock: context.source.clock.clone(),
+        };
+        let make =
+            consumer::make_task(source, move |partition| Notifier::new(parts.clone(), partition));
+        self.run(notifier::NAME, vec![facts], make).map(drop)
+    }
+
+    /// Sends mails. To be called within a tokio runtime.
+    pub(super) fn mailer(
+        &self,
+        views: &Views,
+        metrics: &MetricsRegistry,
+        breaker_metrics: &BreakerMetrics,
+    ) -> anyhow::Result<()> {
+        let (config, context) = (self.config, self.context);
+        let clock = context.source.clock.clone();
+        let secret = InstanceSecret::open(config)?;
+        let cursors = CursorSealer::new(secret);
+        let people = Addressees::new(views.records.clone(), clock.clone(), cursors);
+        let breaker = Breaker::new("mail", BreakerOptions::default(), breaker_metrics);
+        breakers::report(self.lifecycle, &breaker);
+        let mail = &config.mail;
+        let parts = Arc::new(mailer::Parts {
+            directory: Arc::new(Accounts(people)),
+            views: views.clone(),
+            writer: mails::writer(config)?,
+            transport: mails::transport(config),
+            ledger: Ledger::start(views.records.clone(), clock.clone(), self.member)?,
+            pace: Pace::new(mail.at_once, mail.at_once_per_destination, mail.per_second),
+            breaker,
+            clock: clock.clone(),
+            metrics: metrics.register(MailerMetrics::new),
+        });
+        let tiers = catalog().retry_tiers(&topic::EMAILS);
+        let tier = |tier: &&Topic| Tier {
+            topic: self.full_name(tier).into(),
+            delay: Duration::from_millis(tier.delay_ms.unwrap_or(0)),
+        };
+        let dead_letters: Arc<str> = self.full_name(&topic::EMAILS_DLQ).into();
+        let options = RetryOptions {
+            name: mailer::NAME,
+            log: context.log().clone(),
+            group: self.group_of(mailer::NAME),
+            source: self.full_name(&topic::EMAILS).into(),
+            tiers: tiers.iter().map(tier).collect(),
+            dead_letters: (
+                dead_letters.clone(),
+                context.log().describe(&dead_letters)?.spec.partitions,
+            ),
+            in_work_max: mailer::IN_WORK_MAX,
+            poison: CircuitPolicy::default(),
+            refused: REFUSED,
+            clock,
+        };
+        let topics = [options.source.clone()].into_iter();
+        let topics = topics.chain(options.tiers.iter().map(|tier| tier.topic.clone())).collect();
+        let runtime = tokio::runtime::Handle::current();
+        let make = retry::make_task(options, move |_| {
+            Ok(Mailer::new(Arc::clone(&parts), runtime.clone()))
+        });
+        self.run(mailer::NAME, topics, make)?;
+        Ok(())
     }
 
     fn full_name(&self, topic: &Topic) -> String {
@@ -105,14 +197,14 @@ impl Workers<'_> {
     fn run(
         &self,
         name: &'static str,
-        topic: Arc<str>,
+        topics: Vec<Arc<str>>,
         make: Arc<MakeTask>,
     ) -> Result<Partitions, LogError> {
         let component = self.lifecycle.register(name, Stage::Workers, STOP_BUDGET);
         let options = HostOptions {
             name,
             group: self.group_of(name),
-            topics: vec![topic],
+            topics,
             member: self.member.to_owned(),
             panics: PanicPolicy {
                 restarts_max: self.config.registration.restarts_max,

@@ -10,12 +10,13 @@ use super::web;
 const SOMEBODY: &str = "0190a5b4-0000-7000-8000-00000000000a";
 
 /// Every subcommand, as one asks it for help.
-const SUBCOMMANDS: [&str; 14] = [
+const SUBCOMMANDS: [&str; 15] = [
     "dev",
     "demo",
     "audit",
     "explain",
     "lag",
+    "mail",
     "token",
     "keys",
     "api-keys",

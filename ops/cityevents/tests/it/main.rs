@@ -23,6 +23,7 @@ mod http;
 mod import;
 mod instance;
 mod lag;
+mod mails;
 mod metrics;
 mod planted;
 mod rows;

@@ -215,6 +215,15 @@ impl Kafka {
         });
     }
 
+    /// Forgets how far a group has come, once nobody is in it.
+    pub fn forget_group(&self, group: &str) {
+        let group = format!("{}{group}", self.prefix);
+        poll_for(|| {
+            let deleted = block_on(self.admin.delete_groups(&[&group], &Self::options()));
+            deleted.unwrap().remove(0).is_ok().then_some(())
+        });
+    }
+
     /// Makes a topic by hand.
     pub fn create(&self, topic: &str, partitions: i32, config: &[(&str, &str)]) {
         let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));

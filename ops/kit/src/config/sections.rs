@@ -211,6 +211,9 @@ sections! {
     Mail {
         from: String,
         folder: Option<PathBuf>,
+        at_once: u32,
+        at_once_per_destination: u32,
+        per_second: u32,
     }
     /// `[keys]`: where keys are.
     Keys {

@@ -46,6 +46,12 @@ pub(super) fn validate(config: &Config) -> Vec<(&'static str, String)> {
     check("http.decompressed_max", decompressed, "at least http.body_max");
     check("http.connections_max", http.connections_max >= 1, "at least 1");
 
+    let mail = &config.mail;
+    check("mail.at_once", mail.at_once >= 1, "at least 1");
+    let each = (1..=mail.at_once.max(1)).contains(&mail.at_once_per_destination);
+    check("mail.at_once_per_destination", each, "at least 1, and at most mail.at_once");
+    check("mail.per_second", (1..=1_000_000).contains(&mail.per_second), "between 1 and 1000000");
+
     let ops = &config.ops;
     let distinct = ops.listen != http.listen || ops.listen.port() == 0;
     check("ops.listen", distinct, "must be another address than http.listen");

@@ -13,6 +13,7 @@ mod http;
 mod ingest;
 mod kafka;
 mod logins;
+mod mail;
 mod measure;
 mod memory;
 pub mod options;
@@ -103,6 +104,7 @@ pub(super) fn run(arguments: &Bench) -> anyhow::Result<ExitCode> {
         Scenario::Restore => restore::measure,
         Scenario::Overload => overload::measure,
         Scenario::Memory => memory::measure,
+        Scenario::Mail => mail::measure,
         Scenario::Logins => logins::measure,
         Scenario::Streams => streams::measure,
         Scenario::Chaos => return chaos::run(arguments),

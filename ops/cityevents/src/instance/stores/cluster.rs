@@ -1,13 +1,12 @@
 //! Kafka, ScyllaDB, the schema registry, and a snapshot store that all processes share.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
-use cityevents_kit::breaker::{Breaker, BreakerMetrics, BreakerOptions, BreakerState};
+use cityevents_kit::breaker::{Breaker, BreakerMetrics, BreakerOptions};
 use cityevents_kit::config::{self, SecretSource};
 use cityevents_kit::telemetry::MetricsRegistry;
-use cityevents_kit::{Config, Lifecycle, Stage};
+use cityevents_kit::{Config, Lifecycle};
 use cityevents_runtime::log::Log;
 use cityevents_runtime::log::kafka::{GroupProtocol, KafkaLog, KafkaMetrics, KafkaOptions};
 use cityevents_runtime::snapshot::{SnapshotOptions, SnapshotStore};
@@ -16,12 +15,8 @@ use cityevents_views::Views;
 use cityevents_views::scylla::ScyllaOptions;
 
 use super::Schemas;
+use crate::instance::breakers;
 use crate::instance::registry::{self, RegistryIds};
-
-/// How often readiness looks at the breakers.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// Time for what looks at the breakers to stop.
-const STOP_BUDGET: Duration = Duration::from_secs(2);
 
 /// The circuit breakers of what this process can do without for a while.
 #[derive(Clone)]
@@ -46,35 +41,10 @@ impl Breakers {
         }
     }
 
-    /// Tells the probes how they stand, each as a component that goes on, less well.
+    /// Tells the probes how they stand.
     pub(super) fn report(&self, lifecycle: &Lifecycle) {
         for breaker in [&self.views, &self.registry, &self.snapshots] {
-            let name = format!("breaker-{}", breaker.dependency());
-            let component = lifecycle.register(name, Stage::Background, STOP_BUDGET);
-            let breaker = breaker.clone();
-            tokio::spawn(async move {
-                let mut told = None;
-                loop {
-                    let state = breaker.state();
-                    if told != Some(state) {
-                        told = Some(state);
-                        match state {
-                            BreakerState::Closed => component.ready(),
-                            BreakerState::Open | BreakerState::HalfOpen => {
-                                let dependency = breaker.dependency();
-                                component.degraded(format!(
-                                    "{dependency} did not answer and is not asked for a while"
-                                ));
-                            }
-                        }
-                    }
-                    tokio::select! {
-                        () = component.shutdown().wait() => break,
-                        () = tokio::time::sleep(LOOK_EVERY) => {}
-                    }
-                }
-                component.finished();
-            });
+            breakers::report(lifecycle, breaker);
         }
     }
 }

@@ -32,6 +32,7 @@ pub(super) struct Stores {
     context: admin::Context,
     /// Only on a cluster.
     breakers: Option<Breakers>,
+    breaker_metrics: BreakerMetrics,
 }
 
 impl Stores {
@@ -43,24 +44,30 @@ impl Stores {
         lifecycle: &Lifecycle,
     ) -> anyhow::Result<Self> {
         let runtime_metrics = metrics.register(RuntimeMetrics::new);
+        let breaker_metrics = BreakerMetrics::new(metrics);
         if !config.is_cluster() {
             let (log, snapshots) = folder::open(config)?;
             let context = context(config, log, snapshots, runtime_metrics);
-            return Ok(Self { context, breakers: None });
+            return Ok(Self { context, breakers: None, breaker_metrics });
         }
-        let breakers = Breakers::new(config, &BreakerMetrics::new(metrics));
+        let breakers = Breakers::new(config, &breaker_metrics);
         let kafka_metrics = metrics.register(KafkaMetrics::new);
         let (log, snapshots) = tokio::task::block_in_place(|| {
             cluster::open(config, &breakers, member, kafka_metrics, Schemas::Registered)
         })?;
         breakers.report(lifecycle);
         let context = context(config, log, snapshots, runtime_metrics);
-        Ok(Self { context, breakers: Some(breakers) })
+        Ok(Self { context, breakers: Some(breakers), breaker_metrics })
     }
 
     /// Log and snapshots.
     pub(super) const fn context(&self) -> &admin::Context {
         &self.context
+    }
+
+    /// Figures of all circuit breakers.
+    pub(super) const fn breaker_metrics(&self) -> &BreakerMetrics {
+        &self.breaker_metrics
     }
 
     /// Opens the tables.
@@ -110,11 +117,19 @@ pub fn open_context(config: &Config, schemas: Schemas) -> anyhow::Result<admin::
 /// When they cannot be opened.
 pub async fn open_views(config: &Config) -> anyhow::Result<Views> {
     if config.is_cluster() {
-        let breakers = Breakers::new(config, &BreakerMetrics::default());
-        let metrics = MetricsRegistry::new(env!("CARGO_PKG_VERSION"), "");
-        return cluster::views(config, &breakers, &metrics).await;
+        return open_database(config).await;
     }
     folder::open_views(config)
+}
+
+/// Opens the tables in the database of a configuration, whatever its log is.
+///
+/// # Errors
+/// When they cannot be opened.
+pub async fn open_database(config: &Config) -> anyhow::Result<Views> {
+    let breakers = Breakers::new(config, &BreakerMetrics::default());
+    let metrics = MetricsRegistry::new(env!("CARGO_PKG_VERSION"), "");
+    cluster::views(config, &breakers, &metrics).await
 }
 
 /// How the tables of a cluster are reached.

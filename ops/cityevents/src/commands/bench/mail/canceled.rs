@@ -1,0 +1,91 @@
+//! Joins of other events, alone and while an event with many people is called off.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use bytes::Bytes;
+use cityevents_domain::actor::Role;
+
+use crate::commands::bench::Plan;
+use crate::commands::bench::http::{expected, prime, run, with_events};
+use crate::commands::bench::measure::{Goal, Row};
+use crate::commands::bench::stage::{ROOMY, Stage, load_runtime};
+use crate::load::client::Connection;
+use crate::load::crowd::{Ask, Person, publish_event, rush};
+use crate::load::joins::Offer;
+use crate::output;
+
+/// People of the event that is called off.
+const PEOPLE_MAX: usize = 100_000;
+/// Joins due each second.
+const RATE: u32 = 500;
+/// Joins at the same time, at most.
+const CONNECTIONS: usize = 64;
+/// What is so late is a failure of the server, and given up.
+const LATE_MAX: Duration = Duration::from_secs(10);
+/// For so long joins are measured, alone and then beside the cancellation.
+const SECONDS: Duration = Duration::from_secs(15);
+
+pub(super) fn measure(plan: &Plan) -> anyhow::Result<Vec<Row>> {
+    let people_max = PEOPLE_MAX.min(plan.registrations as usize);
+    let folder = plan.folder()?;
+    let stage = Stage::start(folder.path(), |_| Ok(()))?;
+    let load = load_runtime()?;
+    let http = stage.http;
+    let owner = Person::new(&stage.signer, Role::User)?;
+    let people = Arc::new(stage.people(people_max)?);
+    let event = load.block_on(async {
+        let mut connection = Connection::open(http).await?;
+        publish_event(&mut connection, &owner, "Called off", ROOMY, None).await
+    })?;
+    let path: Arc<str> = format!("/api/events/{event}/join").into();
+    let asks = (0..people.len())
+        .map(|person| Ask { person, path: path.clone(), key: format!("join-{person}") })
+        .collect();
+    let bar = output::progress(people.len() as u64, "joining");
+    let joined = load.block_on(rush(http, people.clone(), asks, &bar))?;
+    bar.finish_and_clear();
+    let active = joined.told.iter().filter(|told| told.word == "active").count();
+    ensure!(active == people.len(), "{active} of {} people have a place", people.len());
+    let (joins, _) = prime(&stage, &load)?;
+    let offer = Offer {
+        rate: Some(RATE),
+        connections: CONNECTIONS,
+        warm_up: Duration::from_secs(2),
+        seconds: SECONDS,
+        late_max: LATE_MAX,
+        is_all: false,
+    };
+    let phase = offer.warm_up + offer.seconds;
+    let joins = with_events(joins, &stage, &load, expected(Some(RATE), phase * 2))?;
+    let (joins, alone) = run(&load, joins.offer(offer))?;
+    let started = Instant::now();
+    load.block_on(async {
+        let mut connection = Connection::open(http).await?;
+        let cancel = format!("/api/events/{event}/cancel-event");
+        let body = Bytes::from_static(b"{\"reason\": \"flood\"}");
+        let told = connection.post_as(&owner.bearer, &cancel, Some("cancel"), body).await?;
+        ensure!(told.status.is_success(), "calling it off was answered with {}", told.status);
+        anyhow::Ok(())
+    })?;
+    let (_, beside) = run(&load, joins.offer(offer))?;
+    let took = started.elapsed();
+    stage.stop();
+    let (before, during) =
+        (alone.accepted.percentile_ms(50.0), beside.accepted.percentile_ms(50.0));
+    let slower = (during / before.max(0.001) - 1.0) * 100.0;
+    Ok(vec![
+        Row::new("joins of others while an event is called off, slower by", slower, "%")
+            .goal(Goal::AtMost(10.0))
+            .under(format!(
+                "p50 {before:.1} ms alone, {during:.1} ms beside; {} people whose tokens have no \
+                 accounts, so that their mails are asked for and not written; {RATE} joins/s due, \
+                 measured for {:.0} s from the cancellation on",
+                people.len(),
+                took.as_secs_f64()
+            )),
+        Row::new("    p99 alone", alone.accepted.percentile_ms(99.0), "ms"),
+        Row::new("    p99 beside", beside.accepted.percentile_ms(99.0), "ms"),
+    ])
+}

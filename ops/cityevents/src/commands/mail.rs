@@ -1,0 +1,12 @@
+//! `mail`: mails to people.
+
+use std::process::ExitCode;
+
+use super::suppress;
+use crate::cli::{MailAction, MailCommand};
+
+pub(super) fn run(arguments: &MailCommand) -> anyhow::Result<ExitCode> {
+    match &arguments.action {
+        MailAction::Suppress(arguments) => suppress::run(arguments),
+    }
+}
