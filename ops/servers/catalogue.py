@@ -11,6 +11,7 @@ from .redis import Redis
 from .registry import Registry
 from .s3 import S3
 from .service import Service
+from .smtp import Smtp
 
 SERVICES: dict[str, Service] = {
     service.name: service
@@ -23,6 +24,7 @@ SERVICES: dict[str, Service] = {
         Postgres(),
         Redis(),
         S3(),
+        Smtp(),
         Connect(),
     )
 }

@@ -32,6 +32,7 @@ USUAL = {
     "kafka-tls.expired": 19293,
     "kafka-tls.inner": 19294,
     "kafka-tls.controller": 19295,
+    "smtp": 10025,
 }
 
 # The product's own listeners (public and operations) are there.

@@ -3,6 +3,7 @@
 Each function asks one small question and raises `NotReady` with what it got instead of an answer.
 """
 
+import smtplib
 import socket
 import ssl
 import struct
@@ -155,3 +156,15 @@ def postgres(port: int, user: str, database: str) -> None:
         raise NotReady(f"port {port}: {error}") from error
     if kind != b"R":
         raise NotReady(body.replace(b"\0", b" ").decode(errors="replace"))
+
+
+def smtp(port: int, authority: str) -> None:
+    """STARTTLS with a certificate that the authority signed, and a server that wants a password."""
+    try:
+        with smtplib.SMTP("localhost", port, timeout=ANSWER_WITHIN_SECONDS) as client:
+            client.starttls(context=ssl.create_default_context(cafile=authority))
+            client.ehlo()
+            if not client.has_extn("auth"):
+                raise NotReady("the mail server does not ask for a password")
+    except (OSError, smtplib.SMTPException) as error:
+        raise NotReady(f"the mail server: {error}") from error

@@ -85,3 +85,34 @@ class Answers(unittest.TestCase):
         answer = struct.pack(">i", 2) + broker(1, 19192, None) + broker(2, 19193, b"north")
         answer += struct.pack(">ii", 2, 0)
         self.assertEqual(ready.kafka_metadata(answer), (2, 2, {19192, 19193}))
+
+
+class MailServer(unittest.TestCase):
+    """It speaks first."""
+
+    def ask(self, greeting: bytes, abilities: bytes) -> None:
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(greeting)
+                while connection.recv(4096):
+                    connection.sendall(abilities)
+
+        listener = socket.create_server(("localhost", 0))
+        thread = threading.Thread(target=serve)
+        thread.start()
+        self.addCleanup(listener.close)
+        self.addCleanup(thread.join)
+        ready.smtp(listener.getsockname()[1], "/nonexistent/authority.pem")
+
+    def test_one_that_is_not_open_or_not_secured_is_not_ready(self) -> None:
+        with socket.create_server(("localhost", 0)) as listener:
+            port = listener.getsockname()[1]
+        with self.assertRaises(NotReady):
+            ready.smtp(port, "/nonexistent/authority.pem")
+        for greeting, abilities in (
+            (b"554 no service\r\n", b""),
+            (b"220 here\r\n", b"250 here\r\n"),
+        ):
+            with self.subTest(greeting), self.assertRaises(NotReady):
+                self.ask(greeting, abilities)
