@@ -23,6 +23,9 @@ pub use self::id::{InvalidMailId, MailId};
 pub use self::letter::{EventCard, Letter, Standing, Template};
 pub use self::mail::Mail;
 pub use self::transport::{
-    CaptureTransport, DeliveryError, FailureClass, FolderTransport, Transport,
+    CaptureTransport, DeliveryError, FailureClass, FolderTransport, SmtpTransport, Transport,
+    TransportError, transport,
 };
-pub use self::writer::{Recipient, Site, SiteError, WriteError, Writer, WriterError};
+pub use self::writer::{
+    Parts, Recipient, Site, SiteError, TemplateProblem, WriteError, Writer, WriterError,
+};

@@ -210,10 +210,37 @@ sections! {
     /// `[mail]`: mails to people.
     Mail {
         from: String,
+        reply_to: Option<String>,
+        language: String,
+        time_zone: String,
+        templates: Option<PathBuf>,
+        backend: MailBackend,
         folder: Option<PathBuf>,
         at_once: u32,
         at_once_per_destination: u32,
         per_second: u32,
+        allow_folder: bool,
+        smtp: Smtp,
+    }
+    /// `[mail.smtp]`: the mail server.
+    Smtp {
+        host: Option<String>,
+        port: u16,
+        tls: SmtpTls,
+        authorities: Option<PathBuf>,
+        user: Option<String>,
+        password: Option<Secret>,
+        password_file: Option<PathBuf>,
+        hello: Option<String>,
+        #[serde(with = "duration")]
+        connect_timeout: Duration,
+        #[serde(with = "duration")]
+        command_timeout: Duration,
+        #[serde(with = "duration")]
+        data_timeout: Duration,
+        #[serde(with = "duration")]
+        idle_timeout: Duration,
+        connections_max: u32,
     }
     /// `[keys]`: where keys are.
     Keys {
@@ -255,6 +282,30 @@ pub enum KeysStore {
     Dir,
     /// Sealed in the tables.
     Views,
+}
+
+/// Where mails go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MailBackend {
+    /// Into a folder, a file each.
+    Folder,
+    /// To a mail server.
+    Smtp,
+}
+
+/// How the connection to the mail server is secured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SmtpTls {
+    /// In the clear until STARTTLS, which the server must offer.
+    Starttls,
+    /// TLS from the first byte.
+    Implicit,
+    /// STARTTLS where the server offers it, else in the clear.
+    Opportunistic,
+    /// In the clear.
+    None,
 }
 
 /// How log lines look.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Config, KeysStore, Rate};
+use super::{Config, KeysStore, MailBackend, Rate, SmtpTls};
 
 /// Longest shutdown that an operator should have to wait for.
 const SHUTDOWN_BUDGET_MAX: Duration = Duration::from_secs(600);
@@ -110,6 +110,27 @@ pub(super) fn validate(config: &Config) -> Vec<(&'static str, String)> {
     check("scylla.connections_per_node", connections, "between 1 and 64");
     let password = scylla.password.is_some() && scylla.password_file.is_some();
     check("scylla.password_file", !password, "give scylla.password or this, not both");
+
+    let smtp = &config.mail.smtp;
+    let host = config.mail.backend == MailBackend::Folder || smtp.host.is_some();
+    check("mail.smtp.host", host, "give the mail server, since mail.backend is smtp");
+    for (key, value) in [
+        ("mail.smtp.connect_timeout", smtp.connect_timeout),
+        ("mail.smtp.command_timeout", smtp.command_timeout),
+        ("mail.smtp.data_timeout", smtp.data_timeout),
+    ] {
+        let fine = (Duration::from_millis(100)..=Duration::from_secs(1800)).contains(&value);
+        check(key, fine, "between 100ms and 30min");
+    }
+    let connections = (1..=1_000).contains(&smtp.connections_max);
+    check("mail.smtp.connections_max", connections, "between 1 and 1000");
+    let both = smtp.password.is_some() && smtp.password_file.is_some();
+    check("mail.smtp.password_file", !both, "give mail.smtp.password or this, not both");
+    let secret = smtp.password.is_some() || smtp.password_file.is_some();
+    let login = smtp.user.is_some() == secret;
+    check("mail.smtp.user", login, "give mail.smtp.user and a password, or neither");
+    let clear = smtp.user.is_some() && smtp.tls == SmtpTls::None;
+    check("mail.smtp.tls", !clear, "a password is not sent in the clear: use starttls or implicit");
 
     let registry = &config.registry;
     let url = registry.url.as_deref().is_none_or(is_origin_with_path);

@@ -2,12 +2,53 @@
 
 mod capture;
 mod folder;
+mod smtp;
 
+use std::sync::Arc;
+
+use cityevents_kit::Config;
+use cityevents_kit::config::MailBackend;
 use futures::future::BoxFuture;
 
 pub use self::capture::CaptureTransport;
 pub use self::folder::FolderTransport;
+pub use self::smtp::SmtpTransport;
 use crate::Mail;
+
+/// The transport of the configuration.
+///
+/// # Errors
+/// When settings do not fit together, certificates cannot be read, or an instance of a cluster would
+/// put mails into a folder without having been told so.
+pub fn transport(config: &Config) -> Result<Arc<dyn Transport>, TransportError> {
+    let mail = &config.mail;
+    if mail.backend == MailBackend::Smtp {
+        return Ok(Arc::new(SmtpTransport::new(&mail.smtp)?));
+    }
+    if config.is_cluster() && !mail.allow_folder {
+        let problem = "mails of a cluster would stay in a folder of this machine: set it to smtp, \
+                       or mail.allow_folder to true if a program of your own hands them on";
+        return Err(TransportError::new("mail.backend", problem));
+    }
+    let folder = mail.folder.clone().unwrap_or_else(|| config.data.dir.join("mails"));
+    Ok(Arc::new(FolderTransport::new(folder)))
+}
+
+/// The settings of the transport are not usable.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {problem}")]
+pub struct TransportError {
+    /// Which key.
+    pub key: &'static str,
+    /// What is wrong, and what to do.
+    pub problem: String,
+}
+
+impl TransportError {
+    fn new(key: &'static str, problem: impl Into<String>) -> Self {
+        Self { key, problem: problem.into() }
+    }
+}
 
 /// Takes mails over. It does not try again, and it keeps no mail: whoever gets an error keeps it.
 pub trait Transport: Send + Sync {

@@ -1,4 +1,4 @@
-//! Mails as people get them.
+//! Mails as people get them, and as servers take them.
 
 #![allow(
     clippy::expect_used,
@@ -7,4 +7,9 @@
     reason = "a failed expectation is the verdict of a test, in its helpers too"
 )]
 
+mod folder;
 mod letters;
+mod overrides;
+mod scripted;
+mod smtp;
+mod support;
