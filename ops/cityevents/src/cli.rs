@@ -96,7 +96,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  cityevents dlq redrive --execute")]
     Dlq(Dlq),
     /// Mails to people
-    #[command(after_help = "Example:\n  cityevents mail suppress ada@example.org --reason bounced")]
+    #[command(after_help = "Example:\n  cityevents mail preview place_confirmed --language de")]
     Mail(MailCommand),
     /// The configuration in effect
     #[command(after_help = "Example:\n  cityevents config check --config city.toml")]
@@ -295,6 +295,47 @@ pub enum MailAction {
         after_help = "Example:\n  cityevents mail suppress ada@example.org --reason complaint"
     )]
     Suppress(Suppress),
+    /// Show a mail about nobody, with the templates of an instance; without a name, which there are
+    #[command(after_help = "Example:\n  cityevents mail preview event_canceled --variant 2 \
+                            --format html --output canceled.html")]
+    Preview(Preview),
+}
+
+/// `mail preview`.
+#[derive(Debug, Args)]
+pub struct Preview {
+    /// Which mail
+    pub name: Option<String>,
+    /// In which language [default: mail.language of the configuration]
+    #[arg(long, value_name = "TAG")]
+    pub language: Option<String>,
+    /// Which form of it, where it has several: with a reason or without, to whom
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub variant: usize,
+    /// The text, the page, or the whole message
+    #[arg(long, value_enum, default_value_t)]
+    pub format: MailFormat,
+    /// Into a file instead of the terminal
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Folder of an instance on this machine [default: .cityevents]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// What is shown of a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum MailFormat {
+    /// Subject and text.
+    #[default]
+    Text,
+    /// The page that most people see.
+    Html,
+    /// Everything, as it is sent.
+    Eml,
 }
 
 /// `keys`.

@@ -13,6 +13,7 @@ mod explain;
 mod keys;
 mod lag;
 mod mail;
+mod preview;
 mod run;
 mod serve;
 mod snapshot;

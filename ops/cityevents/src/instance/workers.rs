@@ -148,7 +148,7 @@ impl Workers<'_> {
             directory: Arc::new(Accounts(people)),
             views: views.clone(),
             writer: mails::writer(config)?,
-            transport: mails::transport(config),
+            transport: mails::transport(config)?,
             ledger: Ledger::start(views.records.clone(), clock.clone(), self.member)?,
             pace: Pace::new(mail.at_once, mail.at_once_per_destination, mail.per_second),
             breaker,

@@ -26,6 +26,7 @@ mod lag;
 mod mails;
 mod metrics;
 mod planted;
+mod previews;
 mod rows;
 mod security;
 mod shutdown;

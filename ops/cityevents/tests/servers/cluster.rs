@@ -93,6 +93,7 @@ impl Cluster {
             .env("CITYEVENTS__KAFKA__MIN_INSYNC", "1")
             .env("CITYEVENTS__SCYLLA__NODES", "127.0.0.1:1")
             .env("CITYEVENTS__LOG__PREFIX", &self.prefix)
+            .env("CITYEVENTS__MAIL__ALLOW_FOLDER", "true")
             .env("CITYEVENTS__LOG__PARTITIONS", PARTITIONS.to_string())
             .envs(self.settings.iter().map(|(name, value)| (name, value)));
         command

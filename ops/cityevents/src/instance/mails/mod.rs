@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use cityevents_kit::Config;
-use cityevents_mail::{FolderTransport, Site, Transport, Writer};
+use cityevents_mail::{Site, Transport, Writer};
 
 pub(super) use self::directory::Accounts;
 pub use self::requests::NoMails;
@@ -17,12 +17,11 @@ pub(super) use self::requests::Requests;
 /// Who writes mails.
 pub(super) fn writer(config: &Config) -> anyhow::Result<Writer> {
     let site = Site::of(config)?;
-    Writer::new(site, None).context("the templates of mails cannot be used")
+    let templates = config.mail.templates.as_deref();
+    Writer::new(site, templates).context("mail.templates")
 }
 
 /// Who hands them over.
-pub(super) fn transport(config: &Config) -> Arc<dyn Transport> {
-    let folder = config.mail.folder.clone();
-    let folder = folder.unwrap_or_else(|| config.data.dir.join("mails"));
-    Arc::new(FolderTransport::new(folder))
+pub(super) fn transport(config: &Config) -> anyhow::Result<Arc<dyn Transport>> {
+    Ok(cityevents_mail::transport(config)?)
 }

@@ -236,6 +236,7 @@ fn settings(
     writeln!(toml, "[snapshots]\nurl = {}", text(&snapshots)?)?;
     writeln!(toml, "[registration]\nsnapshot_every_facts = {SNAPSHOT_EVERY_FACTS}")?;
     writeln!(toml, "[limits]\nenabled = false")?;
+    writeln!(toml, "[mail]\nallow_folder = true")?;
     writeln!(toml, "[keys]\ndir = {}\ninstance_secret = \"{INSTANCE_SECRET}\"", path("keys")?)?;
     writeln!(
         toml,
