@@ -7,6 +7,7 @@ use cityevents_views::records::{RecordKey, RecordKind};
 use serde::{Deserialize, Serialize};
 
 use super::audit::Act;
+use super::oidc::Linked;
 use super::store::{IdentityError, Kept, Stored};
 use super::{Address, Identity};
 
@@ -41,6 +42,9 @@ pub struct Account {
     /// Tokens and sessions from before are no longer good, in milliseconds since 1970.
     #[serde(default)]
     pub(super) revoked_before_ms: Option<i64>,
+    /// Who the person is at other providers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) linked: Vec<Linked>,
     /// What staff did to it, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) acts: Vec<Act>,
@@ -110,6 +114,7 @@ impl Account {
             created_at_ms: claim.claimed_at_ms,
             version: 0,
             revoked_before_ms: None,
+            linked: Vec::new(),
             acts: Vec::new(),
             abandoned: true,
             erased: false,
@@ -165,6 +170,15 @@ impl Identity {
         &self,
         account: NewAccount,
     ) -> Result<Option<Account>, IdentityError> {
+        self.make_account(account, None).await
+    }
+
+    /// As above; for somebody of a provider, who has shown there that the address is theirs.
+    pub(super) async fn make_account(
+        &self,
+        account: NewAccount,
+        linked: Option<Linked>,
+    ) -> Result<Option<Account>, IdentityError> {
         let store = &self.shared.store;
         let now = store.now();
         let id = uuid::Builder::from_random_bytes(super::store::random()?).into_uuid();
@@ -178,12 +192,13 @@ impl Identity {
             name: account.name,
             password: account.password_hash,
             role: account.role,
-            email_verified: false,
+            email_verified: linked.is_some(),
             locked: false,
             avatar_url: None,
             created_at_ms: now.as_millis(),
             version: 1,
             revoked_before_ms: None,
+            linked: linked.into_iter().collect(),
             acts: Vec::new(),
             abandoned: false,
             erased: false,

@@ -1,4 +1,4 @@
-//! The cookie that carries the refresh token.
+//! Cookies: how they are read and set, and the one that carries the refresh token.
 
 use axum::http::HeaderMap;
 use axum::http::header::{COOKIE, HeaderName, HeaderValue, SET_COOKIE};
@@ -23,36 +23,44 @@ impl RefreshCookie {
 
     /// The token of a request, if it carries one.
     pub(super) fn read(self, headers: &HeaderMap) -> Option<RefreshToken> {
-        let pairs = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
-        let mut pairs = pairs.flat_map(|header| header.split(';'));
-        let value = pairs.find_map(|pair| {
-            let (name, value) = pair.trim().split_once('=')?;
-            (name == self.name()).then_some(value)
-        });
-        value.and_then(RefreshToken::parse)
+        read(headers, self.name()).and_then(RefreshToken::parse)
     }
 
     /// Gives the token to the browser.
     pub(super) fn set(self, token: &RefreshToken) -> (HeaderName, HeaderValue) {
-        self.header(&token.to_text(), IDLE_MS / 1_000)
+        header(self.name(), &token.to_text(), IDLE_MS / 1_000, self.is_secure)
     }
 
     /// Takes it away from the browser.
     pub(super) fn clear(self) -> (HeaderName, HeaderValue) {
-        self.header("", 0)
+        header(self.name(), "", 0, self.is_secure)
     }
+}
 
-    fn header(self, value: &str, age_seconds: i64) -> (HeaderName, HeaderValue) {
-        let secure = if self.is_secure { "; Secure" } else { "" };
-        let text = format!(
-            "{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age_seconds}{secure}",
-            self.name()
-        );
-        let empty = HeaderValue::from_static("");
-        let mut value = HeaderValue::try_from(text).unwrap_or(empty);
-        value.set_sensitive(true);
-        (SET_COOKIE, value)
-    }
+/// The value of the first cookie of a name.
+pub(super) fn read<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
+    let pairs = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
+    let mut pairs = pairs.flat_map(|header| header.split(';'));
+    pairs.find_map(|pair| {
+        let (name, value) = pair.trim().split_once('=')?;
+        (name == wanted).then_some(value)
+    })
+}
+
+/// A header that sets a cookie for this host, out of the reach of scripts.
+pub(super) fn header(
+    name: &str,
+    value: &str,
+    age_seconds: i64,
+    is_secure: bool,
+) -> (HeaderName, HeaderValue) {
+    let secure = if is_secure { "; Secure" } else { "" };
+    let text =
+        format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age_seconds}{secure}");
+    let empty = HeaderValue::from_static("");
+    let mut value = HeaderValue::try_from(text).unwrap_or(empty);
+    value.set_sensitive(true);
+    (SET_COOKIE, value)
 }
 
 #[cfg(test)]

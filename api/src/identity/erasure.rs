@@ -4,7 +4,8 @@
 //! The row says first that the account is gone, which shuts every door; sessions, the claim of the
 //! address and the key that sealed what was written about the person follow. A crash in between is
 //! finished by the sweeper ([`super::departures`]), so the address stays in the row until its claim
-//! is released. On the log there are ids only, and texts that nobody can open without the key.
+//! is released, and so does who the person is at other providers. On the log there are ids only, and
+//! texts that nobody can open without the key.
 
 use std::pin::pin;
 
@@ -67,6 +68,7 @@ impl Identity {
         self.end_sessions(&account.id, None).await?;
         self.shared.views.person_keys.erase_person_key(account.id).await?;
         store.take_away(notifications_key(&account.id)).await?;
+        self.release_subjects(account).await?;
         // One that is none by today's rules is claimed by nobody, and goes all the same.
         if let Ok(address) = Address::parse(&account.email) {
             self.release(&address, &account.id).await?;
@@ -106,7 +108,8 @@ impl Identity {
 }
 
 impl Account {
-    /// Without anything personal but the address, which its claim is found by.
+    /// Without anything personal but the address, which its claim is found by, and who the person is
+    /// at providers, for the same reason.
     fn erased(&self) -> Self {
         Self {
             name: None,

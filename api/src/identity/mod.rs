@@ -6,6 +6,7 @@
 //!
 //! - An address belongs to whoever claimed it first. The claim comes before the account; one that
 //!   was left behind by a crash is taken over after a while.
+//! - People sign in by a password, or at another provider ([`oidc`]).
 //! - A session is one login on one device. Its refresh token is used once and replaced; whoever
 //!   presents an older one than the last has stolen it or was stolen from, and the session ends.
 
@@ -26,6 +27,7 @@ mod export;
 mod links;
 mod names;
 mod notifications;
+mod oidc;
 mod one_time;
 mod origin;
 mod own_rows;
@@ -40,6 +42,7 @@ mod suppression;
 use std::sync::Arc;
 
 use cityevents_kit::Config;
+use cityevents_kit::breaker::BreakerMetrics;
 use cityevents_kit::http::AccountLimit;
 use cityevents_kit::keys::TokenSigner;
 use cityevents_kit::seal::{CursorSealer, MailSecrets};
@@ -62,6 +65,7 @@ pub use self::store::IdentityError;
 pub use self::suppression::{Suppression, SuppressionReason, Suppressions};
 
 use self::cookies::RefreshCookie;
+use self::oidc::{FlowCookie, Providers};
 use self::origin::Origins;
 use self::store::Store;
 use crate::standing::AccountChanges;
@@ -84,6 +88,8 @@ struct Shared {
     secrets: MailSecrets,
     suppressions: Suppressions,
     cookie: RefreshCookie,
+    flows: FlowCookie,
+    providers: Providers,
     cursors: CursorSealer,
     origins: Origins,
     /// Tries to sign in, by account.
@@ -106,20 +112,32 @@ pub struct IdentityParts {
     pub changes: Option<AccountChanges>,
     /// Where mails with links are asked for.
     pub mails: Arc<dyn RequestLinkMails>,
-    /// Seals the cursors of lists; tokens of mails come from the same secret.
+    /// Seals the cursors of lists, and what a browser keeps of a sign-in at a provider; tokens of
+    /// mails come from the same secret.
     pub cursors: CursorSealer,
     /// What is counted together with other instances, where there are others.
     pub allowances: Option<SharedAllowances>,
+    /// The figures of the circuit breakers: each provider has one.
+    pub breakers: BreakerMetrics,
 }
 
 impl Identity {
     /// Of parts, with the settings of the instance.
     ///
     /// # Errors
-    /// When the threads that hash passwords cannot be started.
+    /// When the threads that hash passwords cannot be started, or a provider cannot be set up.
     pub fn new(parts: IdentityParts, config: &Config) -> std::io::Result<Self> {
-        let IdentityParts { views, leaving, signer, clock, changes, mails, cursors, allowances } =
-            parts;
+        let IdentityParts {
+            views,
+            leaving,
+            signer,
+            clock,
+            changes,
+            mails,
+            cursors,
+            allowances,
+            breakers,
+        } = parts;
         let origins = Origins::of(config);
         let secrets = MailSecrets::new(cursors.clone());
         let records = views.records.clone();
@@ -136,6 +154,8 @@ impl Identity {
             secrets,
             suppressions,
             cookie: RefreshCookie::new(origins.are_secure()),
+            flows: FlowCookie::new(origins.are_secure()),
+            providers: Providers::of(config, &breakers)?,
             cursors,
             origins,
             tries: AccountLimit::new(&config.limits),

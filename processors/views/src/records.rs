@@ -40,6 +40,8 @@ pub enum RecordKind {
     Mail = 10,
     /// An address that gets no mail, by its keyed hash.
     Suppression = 11,
+    /// A sign-in at another provider that came back, by the hash of its secret.
+    OauthFlow = 12,
     /// The ring of the keys that sign access tokens, sealed: one record.
     SigningKeys = 14,
 }

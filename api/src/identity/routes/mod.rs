@@ -2,6 +2,7 @@
 
 mod calendar;
 mod directory;
+mod oauth;
 mod own_data;
 mod passwords;
 mod proofs;
@@ -29,6 +30,11 @@ pub fn router(identity: Identity) -> OpenApiRouter {
         .routes(routes!(sign_in::login))
         .routes(routes!(sign_in::refresh))
         .routes(routes!(sign_in::logout))
+        .routes(routes!(oauth::list))
+        .routes(routes!(oauth::start))
+        .routes(routes!(oauth::callback))
+        .routes(routes!(oauth::link, oauth::unlink))
+        .routes(routes!(oauth::linked))
         .routes(routes!(sessions::me, own_data::erase))
         .routes(routes!(sessions::status))
         .routes(routes!(own_data::export))
@@ -58,7 +64,11 @@ pub fn router(identity: Identity) -> OpenApiRouter {
 /// The policy of these calls that are not general; `None` for all others.
 pub fn route_policy(_: &Method, route: Option<&str>) -> Option<RoutePolicy> {
     match route? {
-        "/api/auth/login" | "/api/auth/password/change" => Some(RoutePolicy::of(CallClass::Login)),
+        "/api/auth/login"
+        | "/api/auth/password/change"
+        | "/api/auth/oauth/{provider}/start"
+        | "/api/auth/oauth/{provider}/callback"
+        | "/api/auth/oauth/{provider}/link" => Some(RoutePolicy::of(CallClass::Login)),
         "/api/auth/password/reset/request" | "/api/auth/verify-email/request" => {
             Some(RoutePolicy::of(CallClass::AccountMail))
         }

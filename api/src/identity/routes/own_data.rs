@@ -19,6 +19,7 @@ use super::wire::{SessionBody, User, data};
 use crate::identity::Identity;
 use crate::identity::erasure::ErasureError;
 use crate::identity::notifications::{MailKind, Notifications};
+use crate::identity::oidc::Linked;
 use crate::identity::store::IdentityError;
 
 /// Everything that is kept of one, as one file.
@@ -43,6 +44,7 @@ pub(super) async fn export(
             "user": User::of(&account),
             "created_at": super::wire::time(account.created_at_ms),
             "sessions": sessions,
+            "providers": shown_links(&identity.links_of(&account).await?),
             "registrations": identity.export_registrations(&account.id).await?,
             "events": identity.export_events(&account.id).await?,
             "notifications": shown(&identity.notifications(&account.id).await?),
@@ -132,6 +134,19 @@ pub(super) async fn switch_notifications(
     let kept = identity.switch_notifications(&account.id, &wanted).await;
     let kept = kept.map_err(IdentityError::into_problem)?;
     Ok(axum::Json(shown(&kept)).into_response())
+}
+
+/// Who one is at other providers.
+fn shown_links(links: &[Linked]) -> Value {
+    let links = links.iter().map(|link| {
+        json!({
+            "provider": link.provider,
+            "issuer": link.issuer,
+            "subject": link.subject,
+            "linked_at": super::wire::time(link.linked_at_ms),
+        })
+    });
+    links.collect()
 }
 
 fn shown(kept: &Notifications) -> Value {

@@ -193,6 +193,16 @@ impl Identity {
         account: &Account,
         headers: &HeaderMap,
     ) -> Result<Response, Problem> {
+        let (session, token) = self.begin_session_of(account, headers).await?;
+        self.with_tokens(status, account, &session, &token)
+    }
+
+    /// Begins a session of somebody who may have been locked out since their account was read.
+    pub(super) async fn begin_session_of(
+        &self,
+        account: &Account,
+        headers: &HeaderMap,
+    ) -> Result<(Session, RefreshToken), Problem> {
         let begun = self.begin_session(&account.id, Device::of(headers)).await;
         let (session, token) = begun.map_err(IdentityError::into_problem)?;
         // A ban or another password since the account was read has ended all sessions but this one.
@@ -205,7 +215,7 @@ impl Identity {
             return Err(Problem::new(ErrorCode::InvalidCredentials));
         }
         tracing::info!(account = %account.id, session = %session.id, "signed in");
-        self.with_tokens(status, account, &session, &token)
+        Ok((session, token))
     }
 
     fn with_tokens(

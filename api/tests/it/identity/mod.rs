@@ -3,6 +3,7 @@
 mod allowances;
 mod departures;
 mod mails;
+mod oauth;
 mod pages;
 mod sessions;
 mod sign_in;
@@ -26,6 +27,7 @@ use cityevents_api::standing::{
 use cityevents_domain::actor::Role;
 use cityevents_domain::ids::UserId;
 use cityevents_kit::Config;
+use cityevents_kit::breaker::BreakerMetrics;
 use cityevents_kit::config::Sources;
 use cityevents_kit::keys::{Authentication, KeyRing, TokenSigner, TokenVerifier};
 use cityevents_kit::seal::{CursorSealer, InstanceSecret};
@@ -126,8 +128,14 @@ struct Ask<'a> {
 
 impl World {
     fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// With some settings.
+    fn with(settings: &[(String, String)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let overrides = vec![("data.dir".to_owned(), folder.path().display().to_string())];
+        let mut overrides = vec![("data.dir".to_owned(), folder.path().display().to_string())];
+        overrides.extend_from_slice(settings);
         let config = Config::load(Sources { overrides, ..Sources::default() }).unwrap().config;
         let ring = KeyRing::open(&config.keys_dir()).unwrap();
         let signer = TokenSigner::new(ring.clone(), &config);
@@ -153,6 +161,7 @@ impl World {
             mails: mails.clone(),
             cursors,
             allowances: None,
+            breakers: BreakerMetrics::default(),
         };
         let identity = Identity::new(parts, &config).unwrap();
         let router = Router::from(router(identity.clone()));
@@ -188,6 +197,7 @@ impl World {
             mails: self.mails.clone(),
             cursors: CursorSealer::new(InstanceSecret::open(&config).unwrap()),
             allowances: None,
+            breakers: BreakerMetrics::default(),
         };
         Router::from(router(Identity::new(parts, &config).unwrap()))
     }

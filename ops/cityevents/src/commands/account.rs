@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cityevents_api::identity::{Address, Identity, IdentityParts, Password, Passwords};
 use cityevents_domain::actor::Role;
 use cityevents_kit::Config;
+use cityevents_kit::breaker::BreakerMetrics;
 use cityevents_kit::keys::TokenSigner;
 use cityevents_kit::seal::{CursorSealer, InstanceSecret};
 use cityevents_runtime::log::clock::SystemClock;
@@ -171,6 +172,7 @@ fn ask(config: &Config, question: AccountQuestion) -> anyhow::Result<Value> {
         mails: Arc::new(instance::NoMails),
         cursors: CursorSealer::new(InstanceSecret::open(config)?),
         allowances: None,
+        breakers: BreakerMetrics::default(),
     };
     let identity = Identity::new(parts, config)?;
     admin::answer(&identity, &question)

@@ -19,6 +19,7 @@ use cityevents_domain::ids::{CommandId, UserId};
 use cityevents_ingest::{
     ClientOptions, CommandClient, IngestMetrics, IngestState, Reasons, WriteOptions,
 };
+use cityevents_kit::breaker::BreakerMetrics;
 use cityevents_kit::http::{CallClass, Edge, EdgeParts, RoutePolicy, ServeOptions, serve};
 use cityevents_kit::keys::{self, ApiKeys, TokenSigner, TokenVerifier};
 use cityevents_kit::ops_listener::{ops_router, public_health_router};
@@ -50,6 +51,8 @@ pub(super) struct Parts<'a> {
     pub(super) roles: &'a ProcessRoles,
     pub(super) lifecycle: &'a Lifecycle,
     pub(super) metrics: &'a MetricsRegistry,
+    /// Of all circuit breakers.
+    pub(super) breakers: &'a BreakerMetrics,
     pub(super) context: &'a admin::Context,
     /// Name of this process.
     pub(super) member: &'a str,
@@ -111,6 +114,7 @@ pub(super) async fn start(
             mails,
             cursors,
             allowances,
+            breakers: parts.breakers.clone(),
         };
         let identity = Identity::new(people, config).context("accounts cannot be served")?;
         let swept = lifecycle.register("account-changes-told", Stage::Background, STOP_BUDGET);

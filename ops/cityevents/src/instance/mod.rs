@@ -73,7 +73,7 @@ async fn start_parts(
     let metrics = MetricsRegistry::new(env!("CARGO_PKG_VERSION"), "");
     let member = member_name(config);
     let stores = Stores::open(config, &member, &metrics, lifecycle)?;
-    let context = stores.context();
+    let (context, breakers) = (stores.context(), stores.breaker_metrics());
     let log = context.log().clone();
     if !config.is_cluster() {
         topics::create_missing(&*log, &config.log.prefix, config.log.partitions)?;
@@ -83,8 +83,15 @@ async fn start_parts(
     })?;
     let progress = Arc::new(ProjectionProgress::new(config.log.partitions));
     let workers = Workers { config, lifecycle, context, member: &member };
-    let parts =
-        http::Parts { config, roles, lifecycle, metrics: &metrics, context, member: &member };
+    let parts = http::Parts {
+        config,
+        roles,
+        lifecycle,
+        metrics: &metrics,
+        breakers,
+        context,
+        member: &member,
+    };
     if roles.has(ProcessRole::Registration) {
         tokio::task::block_in_place(|| workers.registration())?;
     }

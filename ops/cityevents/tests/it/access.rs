@@ -46,6 +46,10 @@ const TABLE: &[Row] = &[
         [400; 5],
     ),
     ("POST", "/api/auth/verify-email/confirm", r#"{"token":"made-up"}"#, [400; 5]),
+    // There is no other provider here.
+    ("GET", "/api/auth/oauth", "", [200; 5]),
+    ("GET", "/api/auth/oauth/{provider}/start", "", [404; 5]),
+    ("GET", "/api/auth/oauth/{provider}/callback?code=a&state=b", "", [404; 5]),
     // By cookie, from a page of the site: there is neither.
     ("POST", "/api/auth/refresh", "", [403; 5]),
     // By key.
@@ -56,6 +60,9 @@ const TABLE: &[Row] = &[
     ("GET", "/api/auth/me/export", "", [401, 200, 200, 200, 200]),
     ("GET", "/api/auth/sessions", "", [401, 200, 200, 200, 200]),
     ("DELETE", "/api/auth/sessions/{none}", "", [401, 404, 404, 404, 404]),
+    ("GET", "/api/auth/me/oauth", "", [401, 200, 200, 200, 200]),
+    ("POST", "/api/auth/oauth/{provider}/link", "", [401, 404, 404, 404, 404]),
+    ("DELETE", "/api/auth/oauth/{provider}/link", "", [401, 404, 404, 404, 404]),
     ("POST", "/api/auth/verify-email/request", "", [401, 204, 204, 204, 204]),
     (
         "POST",
@@ -157,7 +164,7 @@ fn every_route_lets_in_whom_it_should() {
         let filled = |text: &str| {
             let none = "00000000-0000-4000-8000-000000000000";
             let text = text.replace("{event}", &event).replace("{person}", &world.person);
-            text.replace("{none}", none)
+            text.replace("{none}", none).replace("{provider}", "google")
         };
         let [user, organiser, moderator, admin] = bearers.each_ref().map(String::as_str);
         let callers = [None, Some(user), Some(organiser), Some(moderator), Some(admin)];
@@ -187,7 +194,8 @@ fn every_route_lets_in_whom_it_should() {
 
 /// `{event}` and others as the description calls them, as far as it matters.
 fn template(path: &str) -> String {
-    path.replace("{event}", "{}").replace("{person}", "{}").replace("{none}", "{}")
+    let path = path.replace("{event}", "{}").replace("{person}", "{}");
+    path.replace("{none}", "{}").replace("{provider}", "{}")
 }
 
 fn described(http: SocketAddr) -> BTreeSet<(String, String)> {
@@ -195,7 +203,7 @@ fn described(http: SocketAddr) -> BTreeSet<(String, String)> {
     assert_eq!(document["openapi"], "3.1.0");
     let mut routes = BTreeSet::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
-        let bare = path.replace("{id}", "{}").replace("{user}", "{}");
+        let bare = path.replace("{id}", "{}").replace("{user}", "{}").replace("{provider}", "{}");
         for method in methods.as_object().unwrap().keys() {
             routes.insert((method.to_uppercase(), bare.clone()));
         }

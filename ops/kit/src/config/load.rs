@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::env::{key_of, typed, variable_of};
 use super::problems::{ConfigProblem, ConfigProblems};
 use super::schema::{DEFAULT_TOML, Schema, flatten, is_below};
-use super::{Config, properties, validate};
+use super::{Config, oauth, properties, validate};
 
 /// Where a configuration comes from, besides the built-in defaults.
 #[derive(Debug, Clone, Default)]
@@ -89,7 +89,10 @@ impl Config {
                 return Err(ConfigProblems(problems));
             }
         };
-        for (key, message) in validate::validate(&config) {
+        let fixed = validate::validate(&config).into_iter();
+        let fixed = fixed.map(|(key, message)| (key.to_owned(), message));
+        for (key, message) in fixed.chain(oauth::validate(&config)) {
+            let key = key.as_str();
             let (value, origin) = match given.get(key) {
                 Some((value, origin)) => (Some(value), origin),
                 None => (schema.keys.get(key), &Origin::Default),
@@ -122,7 +125,7 @@ fn read_layers(sources: &Sources, schema: &Schema, problems: &mut Vec<ConfigProb
     }
     let text = Value::String(String::new());
     let mut set = |key: String, value: &str, origin| {
-        let value = typed(value, schema.keys.get(&key).unwrap_or(&text));
+        let value = typed(value, schema.get(&key).unwrap_or(&text));
         given.insert(key, (value, origin));
     };
     for (variable, value) in &sources.environment {
@@ -151,7 +154,7 @@ fn check_key(schema: &Schema, key: &str, value: &Value) -> Result<(), String> {
     if is_below(key, properties::SECTION) || (is_table && key == properties::SECTION) {
         return Ok(());
     }
-    if schema.keys.contains_key(key) || (is_table && schema.is_section(key)) {
+    if schema.get(key).is_some() || (is_table && schema.is_section(key)) {
         return Ok(());
     }
     if schema.is_section(key) {

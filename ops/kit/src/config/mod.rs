@@ -7,6 +7,7 @@
 mod env;
 mod load;
 mod network;
+mod oauth;
 mod problems;
 mod properties;
 mod schema;
@@ -18,14 +19,15 @@ mod validate;
 
 pub use self::load::{Loaded, Sources};
 pub use self::network::Network;
+pub use self::oauth::OauthProvider;
 pub use self::problems::{ConfigProblem, ConfigProblems};
 pub use self::properties::Properties;
 pub use self::schema::DEFAULT_TOML;
 pub use self::secret::{Secret, SecretFileError, SecretSource};
 pub use self::sections::{
     AccessLog, Breaker, Config, Data, GroupProtocol, Http, Ingest, Instance, Kafka, Keys,
-    KeysStore, Limits, LocalLog, Log, LogFormat, Mail, MailBackend, Ops, Rate, Registration,
-    Registry, Scylla, Smtp, SmtpTls, Snapshots, Telemetry, Tokens, Views,
+    KeysStore, Limits, LocalLog, Log, LogFormat, Mail, MailBackend, OauthProviders, Ops, Rate,
+    Registration, Registry, Scylla, Smtp, SmtpTls, Snapshots, Telemetry, Tokens, Views,
 };
 pub use self::show::ShownValue;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-use super::properties;
+use super::{oauth, properties};
 
 /// The manual: every key, its default, its meaning.
 pub const DEFAULT_TOML: &str = include_str!("../../../config/default.toml");
@@ -25,16 +25,23 @@ impl Schema {
         Ok(Self { keys })
     }
 
+    /// Default or example of a key.
+    pub(super) fn get(&self, key: &str) -> Option<&Value> {
+        self.keys.get(key).or_else(|| self.keys.get(&oauth::described(key)?))
+    }
+
     /// Whether the key names a section.
     pub(super) fn is_section(&self, key: &str) -> bool {
-        self.keys.keys().any(|known| is_below(known, key))
+        let is_section = |key: &str| self.keys.keys().any(|known| is_below(known, key));
+        is_section(key) || oauth::described(key).is_some_and(|key| is_section(&key))
     }
 
     /// The known key that looks most like a wrong one.
-    pub(super) fn nearest(&self, wrong: &str) -> Option<&str> {
-        let distances = self.keys.keys().map(|key| (distance(key, wrong), key));
+    pub(super) fn nearest(&self, wrong: &str) -> Option<String> {
+        let sought = oauth::described(wrong).unwrap_or_else(|| wrong.to_owned());
+        let distances = self.keys.keys().map(|key| (distance(key, &sought), key));
         let (distance, key) = distances.min()?;
-        (distance <= wrong.len().div_ceil(3)).then_some(key)
+        (distance <= sought.len().div_ceil(3)).then(|| oauth::named_like(key, wrong))
     }
 }
 
@@ -108,7 +115,7 @@ mod tests {
     #[test]
     fn a_misspelled_key_finds_its_neighbour() {
         let schema = Schema::read().unwrap();
-        assert_eq!(schema.nearest("http.lisen"), Some("http.listen"));
+        assert_eq!(schema.nearest("http.lisen").as_deref(), Some("http.listen"));
         assert_eq!(schema.nearest("completely.else"), None);
     }
 

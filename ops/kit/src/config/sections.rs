@@ -1,6 +1,7 @@
 //! One struct per concern. What the keys mean, and their defaults, stands in
 //! `ops/config/default.toml`; a test holds the two together.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::network::Network;
+use super::oauth::OauthProvider;
 use super::properties::Properties;
 use super::secret::Secret;
 use super::units::{duration, size};
@@ -264,6 +266,9 @@ sections! {
     }
 }
 
+/// `[oauth.NAME]`: providers that people may sign in at, by the name that stands in addresses.
+pub type OauthProviders = BTreeMap<String, OauthProvider>;
+
 /// How partitions are shared among the members of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -368,6 +373,8 @@ pub struct Config {
     pub tokens: Tokens,
     /// `[mail]`
     pub mail: Mail,
+    /// `[oauth.NAME]`
+    pub oauth: OauthProviders,
     /// `[keys]`
     pub keys: Keys,
     /// `[lag]`

@@ -246,7 +246,7 @@ fn is_origin(text: &str) -> bool {
 }
 
 /// `https://host[:port][/path]`.
-fn is_origin_with_path(text: &str) -> bool {
+pub(super) fn is_origin_with_path(text: &str) -> bool {
     let Ok(uri) = text.parse::<axum::http::Uri>() else { return false };
     let http = matches!(uri.scheme_str(), Some("http" | "https"));
     let host = uri.host().is_some_and(|host| !host.is_empty() && !host.contains('*'));

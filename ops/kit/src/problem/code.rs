@@ -35,11 +35,17 @@ macro_rules! error_codes {
 error_codes! {
     ValidationFailed "validation_failed" BAD_REQUEST "the request is not acceptable as it is";
     TokenInvalid "token_invalid" BAD_REQUEST "this link is not valid or has been used";
+    OauthStateInvalid "oauth_state_invalid" BAD_REQUEST
+        "this sign-in was not begun in this browser, or was used, or took too long: begin again";
     Unauthenticated "unauthenticated" UNAUTHORIZED "sign in first";
     TokenExpired "token_expired" UNAUTHORIZED "the access token has expired, refresh it";
     InvalidCredentials "invalid_credentials" UNAUTHORIZED "address or password is wrong";
+    OauthFailed "oauth_failed" UNAUTHORIZED "what the provider says does not prove who this is";
     Forbidden "forbidden" FORBIDDEN "this is not yours to do";
     AccountLocked "account_locked" FORBIDDEN "this account is locked";
+    OauthDenied "oauth_denied" FORBIDDEN "the sign-in was not allowed at the provider";
+    EmailNotVerified "email_not_verified" FORBIDDEN
+        "the provider does not say that the address is yours";
     Banned "banned" FORBIDDEN "the organiser keeps this person out";
     RemovedByOrganizer "removed_by_organizer" FORBIDDEN "the organiser removed this person";
     NotFound "not_found" NOT_FOUND "there is nothing here";
@@ -48,6 +54,8 @@ error_codes! {
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "this method is not possible here";
     RequestTimeout "request_timeout" REQUEST_TIMEOUT "the request came too slowly";
     EmailAlreadyExists "email_already_exists" CONFLICT "an account with this address exists";
+    OauthAlreadyLinked "oauth_already_linked" CONFLICT
+        "this sign-in belongs to another account, or the account has another one there";
     EventNotPublished "event_not_published" CONFLICT "the event is not published";
     NotOpenYet "not_open_yet" CONFLICT "joining is not open yet";
     IsOrganizer "is_organizer" CONFLICT "not possible with the organiser of the event";
