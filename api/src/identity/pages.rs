@@ -21,6 +21,11 @@ impl Identity {
         self.shared.origins.are_secure()
     }
 
+    /// Where else one can sign in: the word in addresses, and what people call it.
+    pub(crate) fn sign_in_providers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.shared.providers.iter().map(|provider| (provider.key(), provider.name()))
+    }
+
     /// The address under which people reach the pages.
     pub(crate) fn site(&self) -> &str {
         &self.shared.site

@@ -4,12 +4,14 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use cityevents_kit::{ErrorCode, Problem};
 use minijinja::context;
+use minijinja::value::Value;
 use serde_json::json;
 
 use super::Pages;
 use super::address::own;
 use super::calls::{Answer, Call};
 use super::forms::Form;
+use super::problem::shown;
 use super::session::Token;
 use super::visitor::{Visitor, see_other};
 
@@ -23,7 +25,16 @@ pub(super) async fn login_form(
 ) -> Response {
     let form = Form::parse(query.unwrap_or_default().as_bytes());
     let notice = NOTICES.into_iter().find(|notice| *notice == form.text("notice"));
-    pages.page(&visitor, "login.html", context! { form => form.shown(), notice => notice })
+    let providers = pages.providers();
+    let known = context! { form => form.shown(), notice => notice, providers };
+    match ErrorCode::parse(form.text("error")) {
+        // Nothing came of a sign-in at a provider.
+        Some(code) => {
+            let told = context! { problem => shown(&Problem::new(code)), ..known };
+            pages.page(&visitor, "login.html", told)
+        }
+        None => pages.page(&visitor, "login.html", known),
+    }
 }
 
 pub(super) async fn login(
@@ -81,6 +92,12 @@ pub(super) async fn logout(
 }
 
 impl Pages {
+    /// Where else one can sign in.
+    pub(super) fn providers(&self) -> Vec<Value> {
+        let all = self.shared.identity.sign_in_providers();
+        all.map(|(key, name)| context! { key, name }).collect()
+    }
+
     /// Gives the session to the browser and goes where the visitor came from.
     fn signed_in(
         &self,

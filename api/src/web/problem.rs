@@ -51,7 +51,8 @@ impl Pages {
         if matches!(problem.code(), ErrorCode::Unauthenticated | ErrorCode::TokenExpired) {
             return problem.clone().into_response();
         }
-        let known = context! { form => form.shown(), problem => shown(problem) };
+        let providers = self.providers();
+        let known = context! { form => form.shown(), problem => shown(problem), providers };
         self.page_with(status, visitor, name, known)
     }
 }

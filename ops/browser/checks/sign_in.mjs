@@ -17,6 +17,7 @@ before(async () => {
     LIMITS__ENABLED: 'false',
     OAUTH__CITY__ISSUER: provider.issuer,
     OAUTH__CITY__CLIENT_ID: CLIENT.client_id,
+    OAUTH__CITY__NAME: 'City hall',
     OAUTH__CITY__CLIENT_SECRET: CLIENT.client_secret,
   });
   browser = await launch();
@@ -89,6 +90,11 @@ test('who does not allow it is told so, and is not signed in', async () => {
   await signInAtProvider(page, 'eve');
   await page.getByRole('link', { name: 'Cancel' }).click();
   await page.waitForURL(`${city.url}/login?error=oauth_denied`);
+  await page.getByText('The sign-in was not allowed at the provider').waitFor();
+  // And may think again.
+  await page.getByRole('link', { name: 'Sign in with City hall' }).click();
+  await page.waitForURL((url) => url.origin === provider.issuer);
+  await page.goto(`${city.url}/login`);
   assert.equal(await me(page), null);
   await context.close();
 });
