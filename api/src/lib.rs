@@ -21,6 +21,7 @@ mod answer;
 mod calendar;
 mod card;
 mod csv;
+pub mod feed;
 mod following;
 mod freshness;
 pub mod identity;

@@ -112,6 +112,15 @@ impl Fields {
         }
     }
 
+    /// The fields of bytes that must be an object.
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Result<Self, Problem> {
+        let value = serde_json::from_slice(bytes);
+        let value =
+            value.map_err(|error| Problem::invalid("body", format!("is not JSON: {error}")))?;
+        refuse_repeated(bytes)?;
+        Self::of(value)
+    }
+
     /// The fields of bytes that may be nothing.
     pub(crate) fn of_optional(bytes: &[u8]) -> Result<Self, Problem> {
         let bytes = bytes.trim_ascii();
@@ -141,6 +150,11 @@ impl Fields {
     /// Whether a field was sent, as `null` too.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.values.contains_key(name)
+    }
+
+    /// Whether a field was sent with a value.
+    pub(crate) fn has_value(&self, name: &str) -> bool {
+        self.values.get(name).is_some_and(|value| !value.is_null())
     }
 
     /// A field; `null` is as not sent.

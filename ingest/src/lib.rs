@@ -20,6 +20,7 @@ pub mod metrics;
 mod reasons;
 mod request;
 pub mod routes;
+pub mod track;
 
 pub use admission::{Admission, Permit, Shed};
 pub use client::{ClientOptions, CommandClient, SubmitError, Submitted};

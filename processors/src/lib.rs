@@ -6,19 +6,28 @@
 //! - [`publisher`]: facts → the flat, compacted topics that others read.
 //! - [`notifier`]: facts → mails to be sent.
 //! - [`mailer`]: mails to be sent → mails.
+//! - [`trending`]: facts and engagements → what is talked about.
+//! - [`trend_rows`]: what is talked about → tables.
+//! - [`profiles`]: what people did → what they like.
+//! - [`records`]: what consumers of topics whose records stand alone have in common.
 
 pub mod audit;
 pub mod emails;
 pub mod mailer;
 pub mod notifier;
+pub mod profiles;
 pub mod projection;
 pub mod publisher;
+pub mod records;
 pub mod registration;
+pub mod trend_rows;
+pub mod trending;
 
 mod kept;
 
 use cityevents_runtime::host::TaskError;
 use cityevents_schemas::{DecodeError, ErrorClass};
+use cityevents_views::ViewsError;
 
 /// A fact that counts is never passed: who cannot read it tries again, if that can help, or stops.
 fn unreadable_fact(place: &str, error: &DecodeError) -> TaskError {
@@ -29,6 +38,15 @@ fn unreadable_fact(place: &str, error: &DecodeError) -> TaskError {
         ErrorClass::Reject => TaskError::Stop(format!(
             "the fact at {place} cannot be read: {error}; upgrade this program"
         )),
+    }
+}
+
+/// Tables that are away may come back; others need somebody who looks.
+fn from_views(error: ViewsError) -> TaskError {
+    if error.is_transient() {
+        TaskError::Restart(error.to_string())
+    } else {
+        TaskError::Stop(error.to_string())
     }
 }
 

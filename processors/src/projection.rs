@@ -21,11 +21,11 @@ use cityevents_schemas::message::{Closed, ClosedVerdict, Link, decode_link};
 use cityevents_views::staff_acts::{StaffAct, StaffDeed};
 use cityevents_views::{
     BanRow, CountersRow, EventRow, Mutation, OutcomeRow, OutcomeVerdict, ProgressRow,
-    RegistrationRow, Row, Views, ViewsError, WriteTimestamp,
+    RegistrationRow, Row, Views, WriteTimestamp,
 };
 use futures::executor::block_on;
 
-use crate::unreadable_fact;
+use crate::{from_views, unreadable_fact};
 
 /// Names this topology in groups, progress rows, logs and metrics.
 pub const NAME: &str = "projection";
@@ -238,14 +238,6 @@ impl Rows {
             // The link closes this command last, so the cursor stands on it.
             self.put(Key::Outcome(fact.command), row, cursor.offset.max(0) as u64);
         }
-    }
-}
-
-fn from_views(error: ViewsError) -> TaskError {
-    if error.is_transient() {
-        TaskError::Restart(error.to_string())
-    } else {
-        TaskError::Stop(error.to_string())
     }
 }
 

@@ -18,6 +18,12 @@ pub enum Record {
     AccountChange,
     /// A mail to be sent.
     Email,
+    /// Who was shown or looked at which event.
+    Engagement,
+    /// What a person did that tells of what they like.
+    UserSignal,
+    /// How much an event is talked about, flat.
+    Trend,
 }
 
 /// One version of a record's schema.
@@ -35,7 +41,7 @@ pub struct Version {
 
 impl Record {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::EventCommand,
         Self::EventFact,
         Self::CommandReply,
@@ -43,6 +49,9 @@ impl Record {
         Self::Registration,
         Self::AccountChange,
         Self::Email,
+        Self::Engagement,
+        Self::UserSignal,
+        Self::Trend,
     ];
 
     /// The name in the schema and in the topic catalogue.
@@ -55,6 +64,9 @@ impl Record {
             Self::Registration => "Registration",
             Self::AccountChange => "AccountChange",
             Self::Email => "Email",
+            Self::Engagement => "Engagement",
+            Self::UserSignal => "UserSignal",
+            Self::Trend => "Trend",
         }
     }
 
@@ -73,6 +85,9 @@ impl Record {
             Self::Registration => include_str!("../avro/Registration.avsc"),
             Self::AccountChange => include_str!("../avro/AccountChange.avsc"),
             Self::Email => include_str!("../avro/Email.avsc"),
+            Self::Engagement => include_str!("../avro/Engagement.avsc"),
+            Self::UserSignal => include_str!("../avro/UserSignal.avsc"),
+            Self::Trend => include_str!("../avro/Trend.avsc"),
         }
     }
 
@@ -104,7 +119,7 @@ macro_rules! version {
 }
 
 /// All versions of all records. The last of a record is the current one. Add lines; change none.
-pub(crate) static VERSIONS: [Version; 8] = [
+pub(crate) static VERSIONS: [Version; 11] = [
     version!(EventCommand, 1, 1001),
     version!(EventFact, 1, 2001),
     version!(CommandReply, 1, 3001),
@@ -113,4 +128,7 @@ pub(crate) static VERSIONS: [Version; 8] = [
     version!(AccountChange, 1, 6001),
     version!(AccountChange, 2, 6002),
     version!(Email, 1, 7001),
+    version!(Engagement, 1, 8001),
+    version!(UserSignal, 1, 9001),
+    version!(Trend, 1, 10001),
 ];

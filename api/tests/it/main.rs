@@ -10,6 +10,7 @@ mod bad_input;
 mod calendar;
 mod commands;
 mod events;
+mod feed;
 mod identity;
 mod lines;
 mod live;

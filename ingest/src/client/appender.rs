@@ -32,7 +32,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(2);
 const SETTLE_MAX: Duration = Duration::from_secs(3);
 
 /// What is handed to the thread.
-pub(super) enum Job {
+pub(crate) enum Job {
     /// One command: line 0 of its batch.
     One(Arc<Batch>, u32, Outgoing),
     /// Many, each with its partition, in the order of the batch's lines.
@@ -42,14 +42,14 @@ pub(super) enum Job {
 }
 
 /// The way to the thread.
-pub(super) struct Appender {
+pub(crate) struct Appender {
     jobs: Sender<Job>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Nothing can be handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum HandOverError {
+pub(crate) enum HandOverError {
     /// Too many wait.
     Full,
     /// The thread has ended.
@@ -58,7 +58,7 @@ pub(super) enum HandOverError {
 
 impl Appender {
     /// Starts the thread. `capacity` jobs may wait.
-    pub(super) fn start(
+    pub(crate) fn start(
         name: &str,
         log: Arc<dyn Log>,
         partitions: Vec<TopicPartition>,
@@ -92,7 +92,7 @@ impl Appender {
     }
 
     /// Hands a job over, without waiting.
-    pub(super) fn hand_over(&self, job: Job) -> Result<(), HandOverError> {
+    pub(crate) fn hand_over(&self, job: Job) -> Result<(), HandOverError> {
         self.jobs.try_send(job).map_err(|error| match error {
             crossbeam_channel::TrySendError::Full(_) => HandOverError::Full,
             crossbeam_channel::TrySendError::Disconnected(_) => HandOverError::Ended,
@@ -100,7 +100,7 @@ impl Appender {
     }
 
     /// Lets the thread finish what it has, and waits for it.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         let Some(thread) = self.thread.lock().take() else { return };
         // Disconnected: it has ended already.
         let _ended = self.jobs.send(Job::Stop);

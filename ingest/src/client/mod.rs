@@ -1,6 +1,6 @@
 //! The way into the log for commands: append durably, wait for the decision.
 
-mod appender;
+pub(crate) mod appender;
 pub(crate) mod batch;
 mod chunk;
 mod pending;

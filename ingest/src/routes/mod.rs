@@ -151,6 +151,7 @@ pub fn route_policy(_: &Method, route: Option<&str>) -> Option<RoutePolicy> {
             Some(RoutePolicy::of(CallClass::Join))
         }
         "/api/ingest" => Some(RoutePolicy::of(CallClass::Bulk).streamed()),
+        "/api/feed/track" => Some(RoutePolicy::of(CallClass::Track)),
         _ => None,
     }
 }

@@ -62,7 +62,10 @@ pub enum Command {
     #[command(after_help = "Example:\n  cityevents audit --data .cityevents")]
     Audit(Place),
     /// Tell every command and fact that led to the present state of an event
-    #[command(after_help = "Example:\n  cityevents explain --event 0b54…-8e7a --user 6fa4…-91c2")]
+    #[command(
+        after_help = "Examples:\n  cityevents explain --event 0b54…-8e7a --user 6fa4…-91c2\n  \
+                      cityevents explain --trend 0b54…-8e7a"
+    )]
     Explain(Explain),
     /// How far every group is behind, in records and in seconds
     #[command(after_help = "Example:\n  cityevents lag --watch --config city.toml")]
@@ -247,11 +250,14 @@ pub struct Explain {
     #[command(flatten)]
     pub place: Place,
     /// Which event
-    #[arg(long)]
-    pub event: EventId,
+    #[arg(long, required_unless_present = "trend")]
+    pub event: Option<EventId>,
     /// Only what concerns this person
-    #[arg(long)]
+    #[arg(long, requires = "event")]
     pub user: Option<UserId>,
+    /// Instead: which joins and views made the trend of this event
+    #[arg(long, value_name = "EVENT", conflicts_with = "event")]
+    pub trend: Option<EventId>,
 }
 
 /// `token`.
@@ -634,6 +640,8 @@ pub enum Scenario {
     Streams,
     /// Mails into a sink, from a join to its mail, and calling off a large event
     Mail,
+    /// Views of events: folded, kept, taken in over HTTP
+    Signals,
     /// Break things under load, on real servers, and prove that every promise was kept
     Chaos,
 }

@@ -200,7 +200,7 @@ pub fn in_words(time: Duration) -> String {
 
 /// What a reader knows of the records that lie before it.
 #[derive(Debug)]
-pub(crate) struct Backlog {
+pub struct Backlog {
     topic: Arc<str>,
     /// Stamp of the oldest record of the last piece that it took.
     oldest_at_ms: Option<i64>,
@@ -218,13 +218,14 @@ struct Retention {
 const ASK_EVERY_MS: i64 = 60_000;
 
 impl Backlog {
-    pub(crate) const fn new(topic: Arc<str>) -> Self {
+    /// Of a reader of this topic that has read nothing.
+    pub const fn new(topic: Arc<str>) -> Self {
         Self { topic, oldest_at_ms: None, retention: None }
     }
 
     /// A piece was taken that begins with a record of this stamp, or there was none; `is_done` says
     /// that everything before is dealt with and nothing lies ahead.
-    pub(crate) const fn taken(&mut self, first_at_ms: Option<i64>, is_done: bool) {
+    pub const fn taken(&mut self, first_at_ms: Option<i64>, is_done: bool) {
         if first_at_ms.is_some() || is_done {
             self.oldest_at_ms = first_at_ms;
         }
@@ -232,7 +233,7 @@ impl Backlog {
 
     /// Looks up how long records are kept, now and then, once somebody lags. Who cannot tell says
     /// so when the records are read.
-    pub(crate) fn ask_retention(&mut self, log: &dyn Log, now_ms: i64) {
+    pub fn ask_retention(&mut self, log: &dyn Log, now_ms: i64) {
         let is_known =
             self.retention.is_some_and(|known| now_ms - known.asked_at_ms < ASK_EVERY_MS);
         if is_known || self.age(now_ms).is_none_or(|age| age < LAGS_AFTER) {
@@ -250,7 +251,7 @@ impl Backlog {
     }
 
     /// What to say of it.
-    pub(crate) fn lagging(&self, now_ms: i64) -> Option<Lagging> {
+    pub fn lagging(&self, now_ms: i64) -> Option<Lagging> {
         let age = self.age(now_ms).filter(|age| *age >= LAGS_AFTER)?;
         let kept = self.retention.and_then(|known| known.kept);
         let expiry = kept.and_then(|kept| expiry_warning(&self.topic, age, kept));

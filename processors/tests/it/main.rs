@@ -1,8 +1,9 @@
-//! The topologies of mails, driven by hand: a log and tables in memory, clocks that stand still.
+//! Topologies, driven by hand: a log and tables in memory, clocks that stand still, and plain models.
 
 #![allow(
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a failed expectation is the verdict of a test, in its helpers too"
 )]
@@ -10,3 +11,4 @@
 mod fixture;
 mod mailer;
 mod notifier;
+mod trending;

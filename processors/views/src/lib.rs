@@ -48,12 +48,12 @@ pub use query::{
 };
 pub use records::Records;
 pub use row::{
-    BanRow, CountersRow, EventRow, Mutation, OutcomeRow, OutcomeVerdict, PersonKey, ProgressRow,
-    RegistrationRow, Row, WriteTimestamp,
+    BanRow, CountersRow, EventRow, Mutation, OutcomeRow, OutcomeVerdict, PersonKey, ProfileRow,
+    ProfileSignal, ProgressRow, RegistrationRow, Row, TrendEntry, TrendRow, WriteTimestamp,
 };
 pub use tables::{
-    BoxFuture, PersonKeys, ReadBans, ReadCounters, ReadEvents, ReadOutcomes, ReadProgress,
-    ReadRegistrations, WriteTables,
+    BoxFuture, PersonKeys, ReadBans, ReadCounters, ReadEvents, ReadOutcomes, ReadProfiles,
+    ReadProgress, ReadRegistrations, ReadTrends, WriteTables,
 };
 
 /// All tables of one adapter. Cheap to clone.
@@ -75,6 +75,10 @@ pub struct Views {
     pub person_keys: Arc<dyn PersonKeys>,
     /// How far projections have come.
     pub progress: Arc<dyn ReadProgress>,
+    /// What is talked about.
+    pub trends: Arc<dyn ReadTrends>,
+    /// What people like.
+    pub profiles: Arc<dyn ReadProfiles>,
     /// Accounts, sessions, and what else people change and no log says.
     pub records: Arc<dyn Records>,
 }
@@ -111,6 +115,8 @@ impl Views {
             + ReadOutcomes
             + PersonKeys
             + ReadProgress
+            + ReadTrends
+            + ReadProfiles
             + Records
             + 'static,
     {
@@ -128,6 +134,8 @@ impl Views {
             + ReadOutcomes
             + PersonKeys
             + ReadProgress
+            + ReadTrends
+            + ReadProfiles
             + Records
             + 'static,
     {
@@ -140,6 +148,8 @@ impl Views {
             outcomes: adapter.clone(),
             person_keys: adapter.clone(),
             progress: adapter.clone(),
+            trends: adapter.clone(),
+            profiles: adapter.clone(),
             records: adapter,
         }
     }

@@ -48,6 +48,10 @@ pub enum Row {
     Outcome(Box<OutcomeRow>),
     /// Key: projection, partition.
     Progress(ProgressRow),
+    /// Key: list, partition, slot.
+    Trend(Box<TrendRow>),
+    /// Key: person.
+    Profile(ProfileRow),
 }
 
 macro_rules! into_row {
@@ -67,6 +71,8 @@ into_row! {
     Counters(CountersRow) = std::convert::identity;
     Outcome(OutcomeRow) = Box::new;
     Progress(ProgressRow) = std::convert::identity;
+    Trend(TrendRow) = Box::new;
+    Profile(ProfileRow) = std::convert::identity;
 }
 
 /// An event. Its owner and the time of its creation never change.
@@ -167,6 +173,69 @@ pub struct ProgressRow {
     pub next_offset: u64,
     /// Where the chain stands, in the words of the one who reads it.
     pub cursor: String,
+}
+
+/// One slot of a list of what is talked about. Each partition of the source has slots of its own in
+/// each list, so many and no more; they are overwritten and never deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrendRow {
+    /// The city of the list, folded; empty for the list of all cities.
+    pub list: String,
+    /// Which partition of the source.
+    pub partition: u32,
+    /// Which slot. Slots are no ranks.
+    pub slot: u32,
+    /// What stands in it; `None` while it is empty.
+    pub entry: Option<TrendEntry>,
+}
+
+/// How much an event is talked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrendEntry {
+    /// Which event.
+    pub event: EventId,
+    /// Its category.
+    pub category: String,
+    /// When it starts.
+    pub start_time: Timestamp,
+    /// When it ends.
+    pub end_time: Timestamp,
+    /// Its score, in millionths.
+    pub score: u64,
+    /// Who joined within 24 hours and is still there.
+    pub joins_24h: u32,
+    /// Who joined within 7 days and is still there.
+    pub joins_7d: u32,
+    /// Who looked at it within 24 hours.
+    pub views_24h: u32,
+    /// When it was worked out.
+    pub updated_at: Timestamp,
+}
+
+/// What somebody, with or without an account, did lately that tells of what they like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfileRow {
+    /// Who.
+    pub person: [u8; 16],
+    /// What they did, in the order of time.
+    pub signals: Vec<ProfileSignal>,
+    /// The latest time of a signal.
+    pub at: Timestamp,
+    /// From when on the row does not exist any more.
+    pub expires_at: Timestamp,
+}
+
+/// Something that a person did.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProfileSignal {
+    /// When.
+    pub at: Timestamp,
+    /// Whether they joined; else they looked.
+    pub is_join: bool,
+    /// Stands for the event: the last bytes of its id.
+    pub event: [u8; 8],
+    /// The category that the event had then.
+    pub category: String,
 }
 
 /// The key that seals free text about one person.

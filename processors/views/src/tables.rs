@@ -14,7 +14,8 @@ use crate::query::{
     ParticipantPosition, ParticipantsQuery,
 };
 use crate::row::{
-    BanRow, CountersRow, EventRow, Mutation, OutcomeRow, PersonKey, ProgressRow, RegistrationRow,
+    BanRow, CountersRow, EventRow, Mutation, OutcomeRow, PersonKey, ProfileRow, ProgressRow,
+    RegistrationRow, TrendEntry,
 };
 
 /// Most rows that one page looks at.
@@ -139,6 +140,23 @@ pub trait ReadProgress: Send + Sync {
         projection: String,
         partition: u32,
     ) -> BoxFuture<'_, Result<Option<ProgressRow>, ViewsError>>;
+}
+
+/// What is talked about.
+pub trait ReadTrends: Send + Sync {
+    /// What stands in the slots of a city's list, or of the list of all cities, of all partitions
+    /// together and in no particular order.
+    fn trends(&self, city: Option<String>) -> BoxFuture<'_, Result<Vec<TrendEntry>, ViewsError>>;
+}
+
+/// What people like.
+pub trait ReadProfiles: Send + Sync {
+    /// What somebody did lately, unless that has expired at `now`.
+    fn profile(
+        &self,
+        person: [u8; 16],
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Option<ProfileRow>, ViewsError>>;
 }
 
 /// The keys that seal free text about persons. Durable when a call returns: they are nowhere else.

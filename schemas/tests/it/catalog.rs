@@ -100,21 +100,25 @@ fn the_disciplines_are_where_they_are_argued_for() {
     for topic in catalog().topics() {
         let expected = match topic.name {
             "event-facts" => Discipline::Chained,
-            "events" | "registrations" | "trends" => Discipline::Fenced,
+            "events" | "registrations" | "trends" | "user-signals" => Discipline::Fenced,
             _ => Discipline::Plain,
         };
         assert_eq!(topic.discipline, expected, "{}", topic.name);
         assert_eq!(topic.is_fenced(), expected == Discipline::Fenced);
         // Zombies and compaction: see the design of the fenced topics.
         if topic.is_fenced() {
-            assert_eq!(topic.cleanup, Cleanup::Compact, "{}", topic.name);
+            // Signals are in the batches of the trends that they come from.
+            let is_kept = topic.name != "user-signals";
+            assert_eq!(topic.cleanup == Cleanup::Compact, is_kept, "{}", topic.name);
         }
         if topic.cleanup == Cleanup::Compact {
             assert_eq!(topic.retention_ms, None, "{}", topic.name);
         }
         assert_eq!(topic.durable, topic.name != "command-replies", "{}", topic.name);
+        // What time they come counts, and nobody's clock but the log's is asked for it.
         let stamped_by_broker = topic.timestamps == Timestamps::Append;
-        assert_eq!(stamped_by_broker, topic.name == "event-commands", "{}", topic.name);
+        let expected = ["event-commands", "engagement"].contains(&topic.name);
+        assert_eq!(stamped_by_broker, expected, "{}", topic.name);
         assert!(!topic.writers.is_empty() && !topic.readers.is_empty(), "{}", topic.name);
     }
 }

@@ -2,8 +2,8 @@
 
 use apache_avro::{Schema, from_avro_datum, to_avro_datum};
 use cityevents_schemas::message::{
-    encode_account_change, encode_command, encode_email, encode_event, encode_link,
-    encode_registration, encode_reply,
+    encode_account_change, encode_command, encode_email, encode_engagement, encode_event,
+    encode_link, encode_registration, encode_reply, encode_trend, encode_user_signal,
 };
 use cityevents_schemas::{HEADER_BYTES, Record, Wire, wire};
 use proptest::prelude::*;
@@ -67,6 +67,13 @@ fn mails_have_the_bytes_of_apache_avro() {
     agrees(Record::Email, |bytes| reencoded::<wire::Email<'_>>(bytes));
 }
 
+#[test]
+fn what_trends_are_made_of_has_the_bytes_of_apache_avro() {
+    agrees(Record::Engagement, |bytes| reencoded::<wire::Engagement<'_>>(bytes));
+    agrees(Record::UserSignal, |bytes| reencoded::<wire::UserSignal<'_>>(bytes));
+    agrees(Record::Trend, |bytes| reencoded::<wire::Trend<'_>>(bytes));
+}
+
 /// What we wrote is read by apache-avro to its end, and written again the same.
 fn assert_same(schema: &Schema, framed: &[u8]) -> Result<(), TestCaseError> {
     let mut body = &framed[HEADER_BYTES..];
@@ -101,4 +108,7 @@ fn apache_avro_reads_and_rewrites_every_message() {
     });
     writes_same(Record::AccountChange, generate::account_change(), encode_account_change);
     writes_same(Record::Email, generate::email(), encode_email);
+    writes_same(Record::Engagement, generate::engagement(), encode_engagement);
+    writes_same(Record::UserSignal, generate::user_signal(), encode_user_signal);
+    writes_same(Record::Trend, generate::trend(), encode_trend);
 }

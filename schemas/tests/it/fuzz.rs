@@ -104,6 +104,9 @@ fn read_foreign(record: Record, bytes: &[u8]) -> Result<(), DecodeError> {
         Record::Registration => codecs.decode_registration(bytes).map(drop),
         Record::AccountChange => codecs.decode_account_change(bytes).map(drop),
         Record::Email => codecs.decode_email(bytes).map(drop),
+        Record::Engagement => codecs.decode_engagement(bytes).map(drop),
+        Record::UserSignal => codecs.decode_user_signal(bytes).map(drop),
+        Record::Trend => codecs.decode_trend(bytes).map(drop),
     }
 }
 

@@ -16,7 +16,8 @@ use cityevents_domain::registration::{
 use cityevents_domain::time::Timestamp;
 use cityevents_schemas::message::{
     AccountChange, AccountStatus, Closed, ClosedVerdict, Email, EmailContent, EmailStanding,
-    Genesis, Link, Reply, ReplyVerdict,
+    Engagement, EngagementKind, FeedType, Genesis, Link, Person, PersonKind, Reply, ReplyVerdict,
+    SignalKind, Trend, TrendState, UserSignal,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -271,6 +272,61 @@ fn email_content() -> impl Strategy<Value = EmailContent> {
             reason
         }),
     ]
+}
+
+fn person() -> impl Strategy<Value = Person> {
+    (any::<[u8; 16]>(), select(PersonKind::ALL)).prop_map(|(id, kind)| Person { id, kind })
+}
+
+/// Anything that somebody may do with an event.
+pub fn engagement() -> impl Strategy<Value = Engagement> {
+    let feed = (of(select(FeedType::ALL)), of(any::<u32>()), of(text()));
+    (event_id(), person(), select(EngagementKind::ALL), feed, time()).prop_map(
+        |(event, person, kind, (feed, position, request_id), at)| Engagement {
+            event,
+            person,
+            kind,
+            feed,
+            position,
+            request_id,
+            at,
+        },
+    )
+}
+
+/// Any signal.
+pub fn user_signal() -> impl Strategy<Value = UserSignal> {
+    (person(), select(SignalKind::ALL), event_id(), text(), time()).prop_map(
+        |(person, kind, event, category, at)| UserSignal { person, kind, event, category, at },
+    )
+}
+
+/// Any trend.
+pub fn trend() -> impl Strategy<Value = Trend> {
+    let texts = (select(TrendState::ALL), text(), text());
+    let numbers = (0..=i64::MAX.unsigned_abs(), any::<u32>(), any::<u32>(), any::<u32>());
+    let slots = (of(any::<u32>()), of(any::<u32>()));
+    (event_id(), texts, numbers, slots, (time(), time(), time())).prop_map(
+        |(event, (state, city, category), numbers, (city_slot, overall_slot), times)| {
+            let (score, joins_24h, joins_7d, views_24h) = numbers;
+            let (start_time, end_time, updated_at) = times;
+            Trend {
+                event,
+                state,
+                city,
+                category,
+                start_time,
+                end_time,
+                score,
+                joins_24h,
+                joins_7d,
+                views_24h,
+                city_slot,
+                overall_slot,
+                updated_at,
+            }
+        },
+    )
 }
 
 fn counters() -> impl Strategy<Value = Counters> {

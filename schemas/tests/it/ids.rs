@@ -4,7 +4,7 @@ use cityevents_schemas::{BuiltinIds, Codecs, Record, SchemaIds, Version};
 
 /// Id, record, version, and a fingerprint of the schema. Add lines for new versions; change
 /// none.
-const FROZEN: [(u32, &str, u32, u64); 8] = [
+const FROZEN: [(u32, &str, u32, u64); 11] = [
     (1001, "EventCommand", 1, 0xcd96_9c39_b644_08a6),
     (2001, "EventFact", 1, 0xc838_5f5f_7f4c_3e62),
     (3001, "CommandReply", 1, 0xea23_0872_9c2a_daac),
@@ -13,6 +13,9 @@ const FROZEN: [(u32, &str, u32, u64); 8] = [
     (6001, "AccountChange", 1, 0x60bb_bcd1_09d6_96a5),
     (6002, "AccountChange", 2, 0xf82a_920a_6db3_bc28),
     (7001, "Email", 1, 0x82a8_fd04_9a62_d571),
+    (8001, "Engagement", 1, 0x3cb1_aa28_9ad0_bb68),
+    (9001, "UserSignal", 1, 0x61af_d772_d137_35c3),
+    (10001, "Trend", 1, 0x6a62_d196_bf4e_2394),
 ];
 
 fn versions() -> Vec<&'static Version> {

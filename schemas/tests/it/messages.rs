@@ -1,9 +1,10 @@
 //! What is written reads back, and what has no meaning is a named error.
 
 use cityevents_schemas::message::{
-    decode_account_change, decode_command, decode_email, decode_event, decode_link,
-    decode_registration, decode_reply, encode_account_change, encode_command, encode_email,
-    encode_event, encode_link, encode_registration, encode_reply,
+    decode_account_change, decode_command, decode_email, decode_engagement, decode_event,
+    decode_link, decode_registration, decode_reply, decode_trend, decode_user_signal,
+    encode_account_change, encode_command, encode_email, encode_engagement, encode_event,
+    encode_link, encode_registration, encode_reply, encode_trend, encode_user_signal,
 };
 use cityevents_schemas::{Codecs, DecodeError, ErrorClass, Record, Wire, wire};
 use proptest::prelude::*;
@@ -234,6 +235,55 @@ fn a_change_of_an_account_that_makes_no_sense_is_named() {
         assert_eq!(error(&wrong).kind(), "unknown_tag");
     }
     assert!(decode_account_change(&framed(Record::AccountChange, &good)).is_ok());
+}
+
+#[test]
+fn what_trends_are_made_of_reads_back() {
+    check(CASES, generate::engagement(), |engagement| {
+        let mut out = Vec::new();
+        encode_engagement(&engagement, &mut out);
+        prop_assert_eq!(decode_engagement(&out), Ok(engagement));
+        Ok(())
+    });
+    check(CASES, generate::user_signal(), |signal| {
+        let mut out = Vec::new();
+        encode_user_signal(&signal, &mut out);
+        prop_assert_eq!(decode_user_signal(&out), Ok(signal));
+        Ok(())
+    });
+    check(CASES, generate::trend(), |trend| {
+        let mut out = Vec::new();
+        encode_trend(&trend, &mut out);
+        prop_assert_eq!(decode_trend(&out), Ok(trend));
+        Ok(())
+    });
+}
+
+#[test]
+fn an_engagement_that_makes_no_sense_is_named() {
+    let good = wire::Engagement {
+        event_id: [1; 16],
+        person_id: [2; 16],
+        person_kind: "visitor",
+        kind: "view",
+        feed_type: None,
+        position: None,
+        request_id: None,
+        at: 0,
+    };
+    let error = |engagement: &wire::Engagement<'_>| {
+        decode_engagement(&framed(Record::Engagement, engagement)).unwrap_err()
+    };
+    for wrong in [
+        wire::Engagement { person_kind: "robot", ..good.clone() },
+        wire::Engagement { kind: "click", ..good.clone() },
+        wire::Engagement { feed_type: Some("other"), ..good.clone() },
+    ] {
+        assert_eq!(error(&wrong).kind(), "unknown_tag");
+    }
+    let wrong = wire::Engagement { position: Some(-1), ..good.clone() };
+    assert_eq!(error(&wrong), DecodeError::OutOfRange { field: "position", value: -1 });
+    assert!(decode_engagement(&framed(Record::Engagement, &good)).is_ok());
 }
 
 #[test]

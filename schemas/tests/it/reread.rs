@@ -1,9 +1,10 @@
 //! Reads any record and writes it again.
 
 use cityevents_schemas::message::{
-    decode_account_change, decode_command, decode_email, decode_event, decode_link,
-    decode_registration, decode_reply, encode_account_change, encode_command, encode_email,
-    encode_event, encode_link, encode_registration, encode_reply,
+    decode_account_change, decode_command, decode_email, decode_engagement, decode_event,
+    decode_link, decode_registration, decode_reply, decode_trend, decode_user_signal,
+    encode_account_change, encode_command, encode_email, encode_engagement, encode_event,
+    encode_link, encode_registration, encode_reply, encode_trend, encode_user_signal,
 };
 use cityevents_schemas::{DecodeError, Record};
 
@@ -25,6 +26,9 @@ pub fn rewritten(record: Record, bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
         }
         Record::AccountChange => encode_account_change(&decode_account_change(bytes)?, &mut out),
         Record::Email => encode_email(&decode_email(bytes)?, &mut out),
+        Record::Engagement => encode_engagement(&decode_engagement(bytes)?, &mut out),
+        Record::UserSignal => encode_user_signal(&decode_user_signal(bytes)?, &mut out),
+        Record::Trend => encode_trend(&decode_trend(bytes)?, &mut out),
     }
     Ok(out)
 }

@@ -13,8 +13,10 @@ use cityevents_domain::time::Timestamp;
 use cityevents_schemas::Record;
 use cityevents_schemas::message::{
     AccountChange, AccountStatus, Closed, ClosedVerdict, Email, EmailContent, EmailStanding,
-    Genesis, Reply, ReplyVerdict, encode_account_change, encode_command, encode_email,
-    encode_event, encode_link, encode_registration, encode_reply,
+    Engagement, EngagementKind, FeedType, Genesis, Person, PersonKind, Reply, ReplyVerdict,
+    SignalKind, Trend, TrendState, UserSignal, encode_account_change, encode_command, encode_email,
+    encode_engagement, encode_event, encode_link, encode_registration, encode_reply, encode_trend,
+    encode_user_signal,
 };
 
 /// A sample's record, its name, and its framed bytes.
@@ -183,6 +185,51 @@ fn session_ended() -> AccountChange {
     AccountChange::of_session(USER, [0x5f; 16], at(18))
 }
 
+fn view() -> Engagement {
+    Engagement {
+        event: EVENT,
+        person: Person { id: *USER.as_bytes(), kind: PersonKind::Account },
+        kind: EngagementKind::View,
+        feed: Some(FeedType::Personalized),
+        position: Some(12),
+        request_id: Some("01J9ZD8R4Q".into()),
+        at: at(21),
+    }
+}
+
+fn impression() -> Engagement {
+    Engagement {
+        person: Person { id: [0x77; 16], kind: PersonKind::Visitor },
+        kind: EngagementKind::Impression,
+        feed: None,
+        position: None,
+        request_id: None,
+        ..view()
+    }
+}
+
+fn signal(kind: SignalKind, person: Person) -> UserSignal {
+    UserSignal { person, kind, event: EVENT, category: "music".into(), at: at(22) }
+}
+
+fn ranked() -> Trend {
+    Trend {
+        event: EVENT,
+        state: TrendState::Ranked,
+        city: "Berlin".into(),
+        category: "music".into(),
+        start_time: at(23),
+        end_time: at(24),
+        score: 20_500_000,
+        joins_24h: 3,
+        joins_7d: 4,
+        views_24h: 1,
+        city_slot: Some(17),
+        overall_slot: Some(18),
+        updated_at: at(25),
+    }
+}
+
 fn joined() -> Registration {
     let status = RegistrationStatus::Active;
     Registration { status, ticket: None, checked_in_at: None, ..registration() }
@@ -341,6 +388,25 @@ pub fn all() -> Vec<Sample> {
         let mut out = Vec::new();
         encode_email(&email, &mut out);
         add(Record::Email, email.content.template(), out);
+    }
+    for (name, engagement) in [("view", view()), ("impression", impression())] {
+        let mut out = Vec::new();
+        encode_engagement(&engagement, &mut out);
+        add(Record::Engagement, name, out);
+    }
+    for (name, signal) in [
+        ("join", signal(SignalKind::Join, view().person)),
+        ("view", signal(SignalKind::View, impression().person)),
+    ] {
+        let mut out = Vec::new();
+        encode_user_signal(&signal, &mut out);
+        add(Record::UserSignal, name, out);
+    }
+    let dropped = Trend { state: TrendState::Dropped, overall_slot: None, ..ranked() };
+    for (name, trend) in [("ranked", ranked()), ("dropped", dropped)] {
+        let mut out = Vec::new();
+        encode_trend(&trend, &mut out);
+        add(Record::Trend, name, out);
     }
     samples
 }

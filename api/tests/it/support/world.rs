@@ -11,6 +11,7 @@ use axum::http::response::Parts;
 use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
+use cityevents_api::feed::{self, Feed};
 use cityevents_api::identity::Names;
 use cityevents_api::lines::Lines;
 use cityevents_api::{ApiMetrics, ProjectionProgress, Reads, ReadsParts, router};
@@ -22,7 +23,7 @@ use cityevents_domain::refusal::Refusal;
 use cityevents_domain::time::Timestamp;
 use cityevents_kit::config::Sources;
 use cityevents_kit::keys::{Authentication, Caller};
-use cityevents_kit::seal::{CheckInCodes, CursorSealer, InstanceSecret, Receipts};
+use cityevents_kit::seal::{CheckInCodes, CursorSealer, InstanceSecret, Receipts, VisitorCookies};
 use cityevents_kit::{Config, Shutdown};
 use cityevents_runtime::log::clock::Clock;
 use cityevents_views::{Mutation, OutcomeVerdict, ProgressRow, Views, WriteTimestamp};
@@ -65,6 +66,8 @@ pub struct World {
     pub receipts: Receipts,
     /// Those of whoever lets people in.
     pub codes: CheckInCodes,
+    /// Those of people without an account.
+    pub visitors: VisitorCookies,
     /// Of the process.
     pub draining: Shutdown,
     /// Whether the projection tells of its progress, or only stores it.
@@ -91,6 +94,7 @@ impl World {
         let cursors = CursorSealer::new(InstanceSecret::open(&config).unwrap());
         let receipts = Receipts::new(cursors.clone());
         let codes = CheckInCodes::new(cursors.clone());
+        let sealer = cursors.clone();
         let draining = Shutdown::new();
         let parts = ReadsParts {
             views: views.clone(),
@@ -105,7 +109,10 @@ impl World {
             draining: draining.clone(),
             metrics: ApiMetrics::default(),
         };
-        let router = Router::from(router(Reads::new(parts)));
+        let reads = Reads::new(parts);
+        let visitors = VisitorCookies::new(sealer, &config);
+        let feed = feed::router(Feed::new(reads.clone(), visitors.clone()));
+        let router = Router::from(router(reads).merge(feed));
         let tells_progress = true;
         Self {
             facts,
@@ -115,6 +122,7 @@ impl World {
             pending,
             receipts,
             codes,
+            visitors,
             draining,
             tells_progress,
             router,

@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cityevents_processors::{mailer, notifier, projection, publisher, registration};
+use cityevents_processors::{
+    mailer, notifier, profiles, projection, publisher, registration, trend_rows, trending,
+};
 use cityevents_runtime::lag::verdict::{Sample, Verdict, Window};
 use cityevents_runtime::lag::{Counts, Lag, expiry_warning, of_group_knowing, retention_of};
 use cityevents_runtime::log::{TopicDescription, TopicPartition};
-use cityevents_schemas::catalog::catalog;
+use cityevents_schemas::catalog::{Topic, catalog};
 use cityevents_schemas::topic;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -62,22 +64,27 @@ struct Group {
 fn groups(context: &Context, foreign: &[String]) -> anyhow::Result<Vec<Group>> {
     let source = &context.source;
     let log = context.log();
-    let ours: [(_, &Arc<str>, _); 4] = [
-        (registration::NAME, &source.commands, Counts::All),
-        (projection::NAME, &source.facts, Counts::Linked),
-        (publisher::NAME, &source.facts, Counts::Linked),
-        (notifier::NAME, &source.facts, Counts::Linked),
+    let full_name = |topic: &Topic| Arc::<str>::from(topic.full_name(&context.prefix));
+    let (commands, facts) = (source.commands.clone(), source.facts.clone());
+    let facts = (facts, Counts::Linked);
+    let all = |topic: &Topic| (full_name(topic), Counts::All);
+    let mails = [&topic::EMAILS].into_iter().chain(catalog().retry_tiers(&topic::EMAILS));
+    let ours = [
+        (registration::NAME, vec![(commands, Counts::All)]),
+        (projection::NAME, vec![facts.clone()]),
+        (publisher::NAME, vec![facts.clone()]),
+        (notifier::NAME, vec![facts.clone()]),
+        (trending::NAME, vec![facts, all(&topic::ENGAGEMENT)]),
+        (trend_rows::NAME, vec![all(&topic::TRENDS)]),
+        (profiles::NAME, vec![all(&topic::USER_SIGNALS)]),
+        (mailer::NAME, mails.map(all).collect()),
     ];
     let mut groups = Vec::new();
-    for (name, topic, counts) in ours {
-        let topics = vec![(log.describe(topic)?, counts)];
+    for (name, topics) in ours {
+        let describe = |(topic, counts): &(Arc<str>, Counts)| Ok((log.describe(topic)?, *counts));
+        let topics = topics.iter().map(describe).collect::<anyhow::Result<Vec<_>>>()?;
         groups.push(Group { name: context.group(name), topics, is_ours: true });
     }
-    let mut mails = Vec::new();
-    for topic in [&topic::EMAILS].into_iter().chain(catalog().retry_tiers(&topic::EMAILS)) {
-        mails.push((log.describe(&topic.full_name(&context.prefix))?, Counts::All));
-    }
-    groups.push(Group { name: context.group(mailer::NAME), topics: mails, is_ours: true });
     for name in foreign {
         let flat = catalog().topics().iter();
         let flat = flat.filter(|topic| topic.readers.contains(&FOREIGN_READER));

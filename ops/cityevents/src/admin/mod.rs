@@ -6,6 +6,7 @@ mod audit;
 pub mod dead_letter_depth;
 mod dead_letters;
 mod explain;
+mod explain_trend;
 pub mod lag;
 mod remote;
 mod snapshots;
@@ -42,6 +43,11 @@ pub enum Question {
         event: String,
         /// Only what concerns this person.
         user: Option<String>,
+    },
+    /// See [`explain_trend`].
+    ExplainTrend {
+        /// Which event.
+        event: String,
     },
     /// See [`accounts`].
     Account(AccountQuestion),
@@ -160,6 +166,9 @@ pub fn execute(
             let event: EventId = event.parse()?;
             let user: Option<UserId> = user.as_deref().map(str::parse).transpose()?;
             explain::explain(context, &event, user.as_ref(), progress)
+        }
+        Question::ExplainTrend { event } => {
+            explain_trend::explain_trend(context, &event.parse()?, progress)
         }
         Question::Account(asked) => {
             let identity =

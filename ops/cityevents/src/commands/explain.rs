@@ -1,4 +1,5 @@
-//! `explain`: every command and fact that led to the present state of an event.
+//! `explain`: every command and fact that led to the present state of an event, or what made its
+//! trend.
 
 use std::process::ExitCode;
 
@@ -11,13 +12,21 @@ use crate::output::{self, Format};
 
 pub(super) fn run(arguments: &Explain) -> anyhow::Result<ExitCode> {
     let config = arguments.place.load(Vec::new())?.config;
-    let question = Question::Explain {
-        event: arguments.event.to_string(),
-        user: arguments.user.map(|user| user.to_string()),
+    let question = match (&arguments.trend, &arguments.event) {
+        (Some(event), _) => Question::ExplainTrend { event: event.to_string() },
+        (None, Some(event)) => Question::Explain {
+            event: event.to_string(),
+            user: arguments.user.map(|user| user.to_string()),
+        },
+        (None, None) => anyhow::bail!("say which event: --event or --trend"),
     };
     let answer = admin::ask(&config, &question)?;
     if arguments.place.output == Format::Json {
         output::json(&answer)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if arguments.trend.is_some() {
+        show_trend(&answer);
         return Ok(ExitCode::SUCCESS);
     }
     output::line(&format!("event {} in partition {}", cell(&answer, "event"), answer["partition"]));
@@ -28,6 +37,29 @@ pub(super) fn run(arguments: &Explain) -> anyhow::Result<ExitCode> {
     let notes = answer["notes"].as_array().map(Vec::as_slice).unwrap_or_default();
     notes.iter().filter_map(Value::as_str).for_each(output::line);
     Ok(ExitCode::SUCCESS)
+}
+
+fn show_trend(answer: &Value) {
+    let (event, partition) = (cell(answer, "event"), &answer["partition"]);
+    output::line(&format!("event {event} in partition {partition}: score {}", answer["score"]));
+    if answer["can_be_shown"] == false {
+        output::line("it is in no list: it is not public now, or is over");
+    }
+    let counts = [
+        ("joins within 24 h", &answer["joins_24h"], &answer["parts"]["joins_24h"]),
+        ("joins within 7 d", &answer["joins_7d"], &answer["parts"]["joins_7d"]),
+        ("views within 24 h", &answer["views_24h"], &answer["parts"]["views_24h"]),
+        ("days until start", &answer["days_until_start"], &answer["parts"]["nearness"]),
+    ];
+    let row = |(what, count, adds): (&str, &Value, &Value)| {
+        vec![what.to_owned(), count.to_string(), adds.to_string()]
+    };
+    output::table(&["what", "how many", "adds"], counts.into_iter().map(row));
+    let hours = answer["hours"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let row = |hour: &Value| {
+        ["hour", "hours_ago", "joins", "views"].map(|name| cell(hour, name)).to_vec()
+    };
+    output::table(&["hour", "hours ago", "joins", "views"], hours.iter().map(row));
 }
 
 fn row(step: &Value) -> Vec<String> {

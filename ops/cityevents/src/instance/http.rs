@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::http::Method;
+use cityevents_api::feed::{self, Feed};
 use cityevents_api::identity::{
     self, AllowanceMetrics, Identity, IdentityParts, LeaveEvents, Names, SharedAllowances,
 };
@@ -16,6 +17,7 @@ use cityevents_api::standing::{
 use cityevents_api::web::{self, Pages, PagesParts};
 use cityevents_api::{ApiMetrics, ProjectionProgress, Reads, ReadsParts};
 use cityevents_domain::ids::{CommandId, UserId};
+use cityevents_ingest::track::{self, EngagementLog, Track, TrackMetrics};
 use cityevents_ingest::{
     ClientOptions, CommandClient, IngestMetrics, IngestState, Reasons, WriteOptions,
 };
@@ -23,7 +25,7 @@ use cityevents_kit::breaker::BreakerMetrics;
 use cityevents_kit::http::{CallClass, Edge, EdgeParts, RoutePolicy, ServeOptions, serve};
 use cityevents_kit::keys::{self, ApiKeys, TokenSigner, TokenVerifier};
 use cityevents_kit::ops_listener::{ops_router, public_health_router};
-use cityevents_kit::seal::{CursorSealer, InstanceSecret};
+use cityevents_kit::seal::{CursorSealer, InstanceSecret, VisitorCookies};
 use cityevents_kit::telemetry::{HttpMetrics, MetricsRegistry};
 use cityevents_kit::{Component, Config, Lifecycle, Stage};
 use cityevents_processors::projection;
@@ -87,13 +89,16 @@ pub(super) async fn start(
     let for_pages = writes.clone();
     if roles.has(ProcessRole::Ingest) {
         routes = routes.merge(writes);
+        routes = routes.merge(track::router(start_track(parts, &cursors)?));
     }
     let standings = standings(parts)?;
     let verifier = TokenVerifier::new(ring.clone(), config).with_standings(standings.clone());
     let mut pages = None;
     if roles.has(ProcessRole::Api) {
         let reads = reads(parts, views, progress, cursors.clone(), client.clone())?;
-        let reads = cityevents_api::router(reads);
+        let visitors = VisitorCookies::new(cursors.clone(), config);
+        let feed = feed::router(Feed::new(reads.clone(), visitors));
+        let reads = cityevents_api::router(reads).merge(feed);
         let signer = TokenSigner::new(ring.clone(), config);
         let clock = parts.context.source.clock.clone();
         let changes = account_changes(parts)?;
@@ -213,6 +218,26 @@ fn writes(
     let draining = parts.lifecycle.draining();
     let state = IngestState::new(client, reasons, api_keys, options, draining, sealer);
     Ok(cityevents_ingest::router(state))
+}
+
+/// What people were shown and looked at, on its way into the log.
+fn start_track(parts: &Parts<'_>, cursors: &CursorSealer) -> anyhow::Result<Track> {
+    let metrics = parts.metrics.register(TrackMetrics::new);
+    let log = tokio::task::block_in_place(|| {
+        EngagementLog::start(parts.context.log(), &parts.context.prefix, metrics.clone())
+    })?;
+    let component = parts.lifecycle.register("track", Stage::Background, 2 * STOP_BUDGET);
+    component.ready();
+    let stopped = log.clone();
+    tokio::spawn(async move {
+        component.shutdown().wait().await;
+        if !stopped.shutdown(STOP_BUDGET).await {
+            tracing::warn!("signals were still on their way when the instance stopped");
+        }
+        component.finished();
+    });
+    let visitors = VisitorCookies::new(cursors.clone(), parts.config);
+    Ok(Track::new(log, visitors, &parts.config.limits, metrics))
 }
 
 fn reads(

@@ -82,7 +82,7 @@ async fn start_parts(
         topics::check(&*log, &config.log.prefix, config.log.partitions)
     })?;
     let progress = Arc::new(ProjectionProgress::new(config.log.partitions));
-    let workers = Workers { config, lifecycle, context, member: &member };
+    let workers = Workers { config, lifecycle, context, metrics: &metrics, member: &member };
     let parts = http::Parts {
         config,
         roles,
@@ -104,19 +104,23 @@ async fn start_parts(
             probe::start(&parts)?;
         }
     }
+    if roles.has(ProcessRole::Trending) {
+        tokio::task::block_in_place(|| workers.trending())?;
+    }
     let mut http = None;
     if roles.need_views() {
         let views = stores.views(config, &metrics, lifecycle).await?;
         if roles.has(ProcessRole::Projection) {
             tokio::task::block_in_place(|| workers.projection(&views, &progress))?;
         }
+        if roles.has(ProcessRole::Profiles) {
+            tokio::task::block_in_place(|| workers.profiles(&views))?;
+        }
         if roles.has(ProcessRole::Notifier) {
             tokio::task::block_in_place(|| workers.notifier(&views))?;
         }
         if roles.has(ProcessRole::Mailer) {
-            tokio::task::block_in_place(|| {
-                workers.mailer(&views, &metrics, stores.breaker_metrics())
-            })?;
+            tokio::task::block_in_place(|| workers.mailer(&views, stores.breaker_metrics()))?;
         }
         if roles.serve_http() {
             http = Some(http::start(&parts, &views, &progress).await?);

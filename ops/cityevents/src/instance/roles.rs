@@ -23,6 +23,10 @@ pub enum ProcessRole {
     Notifier,
     /// Sends mails
     Mailer,
+    /// Works out what is talked about
+    Trending,
+    /// Works out what people like
+    Profiles,
 }
 
 impl ProcessRole {
@@ -37,6 +41,8 @@ impl ProcessRole {
             Self::Lag => "lag",
             Self::Notifier => "notifier",
             Self::Mailer => "mailer",
+            Self::Trending => "trending",
+            Self::Profiles => "profiles",
         }
     }
 }
@@ -69,7 +75,12 @@ impl ProcessRoles {
     /// Whether the tables are needed: for reads, for the keys that seal free text, to be written, and
     /// for who gets which mail.
     pub fn need_views(&self) -> bool {
-        let with_tables = [ProcessRole::Projection, ProcessRole::Notifier, ProcessRole::Mailer];
+        let with_tables = [
+            ProcessRole::Projection,
+            ProcessRole::Profiles,
+            ProcessRole::Notifier,
+            ProcessRole::Mailer,
+        ];
         self.serve_http() || with_tables.into_iter().any(|role| self.has(role))
     }
 }

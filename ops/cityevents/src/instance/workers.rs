@@ -11,9 +11,13 @@ use cityevents_kit::telemetry::MetricsRegistry;
 use cityevents_kit::{Component, Config, Lifecycle, Stage};
 use cityevents_processors::mailer::{self, Ledger, Mailer, MailerMetrics, Pace};
 use cityevents_processors::notifier::{self, Notifier, NotifierParts};
+use cityevents_processors::profiles::{self, Profiles};
 use cityevents_processors::projection::{self, Projection};
 use cityevents_processors::publisher::{self, Publisher};
+use cityevents_processors::records;
 use cityevents_processors::registration::{self, Registration};
+use cityevents_processors::trend_rows::{self, TrendRows};
+use cityevents_processors::trending::{self, TrendingMetrics};
 use cityevents_runtime::consumer;
 use cityevents_runtime::dead_letter::CircuitPolicy;
 use cityevents_runtime::host::{Host, HostOptions, MakeTask, PanicPolicy, Partitions};
@@ -46,6 +50,7 @@ pub(super) struct Workers<'a> {
     pub(super) config: &'a Config,
     pub(super) lifecycle: &'a Lifecycle,
     pub(super) context: &'a Context,
+    pub(super) metrics: &'a MetricsRegistry,
     /// Name of this process in every group.
     pub(super) member: &'a str,
 }
@@ -79,15 +84,68 @@ impl Workers<'_> {
         progress: &Arc<ProjectionProgress>,
     ) -> Result<(), LogError> {
         let source = Source { topology: projection::NAME, ..self.context.source.clone() };
-        let (views, progress) = (views.clone(), Arc::clone(progress));
+        let (tables, progress) = (views.clone(), Arc::clone(progress));
         let on_progress: projection::OnProgress = Arc::new(move |partition, offset| match offset {
             Some(offset) => progress.advance(partition, offset),
             None => progress.forget(partition),
         });
         let make = consumer::make_task(source, move |partition| {
-            Ok(Projection::new(views.clone(), partition, on_progress.clone()))
+            Ok(Projection::new(tables.clone(), partition, on_progress.clone()))
         });
-        self.run(projection::NAME, vec![self.context.source.facts.clone()], make).map(drop)
+        self.run(projection::NAME, vec![self.context.source.facts.clone()], make)?;
+        self.trend_rows(views)
+    }
+
+    /// Writes the tables of what is talked about.
+    fn trend_rows(&self, views: &Views) -> Result<(), LogError> {
+        let source = Source { topology: trend_rows::NAME, ..self.context.source.clone() };
+        let topic: Arc<str> = self.full_name(&topic::TRENDS).into();
+        let (name, views) = (trend_rows::NAME, views.clone());
+        let options = records::Options { name, topic: topic.clone(), views };
+        let make = records::make_task(source, options, |_| Ok(TrendRows));
+        self.run(name, vec![topic], make).map(drop)
+    }
+
+    /// Works out what people like.
+    pub(super) fn profiles(&self, views: &Views) -> Result<(), LogError> {
+        let context = self.context;
+        let source = Source { topology: profiles::NAME, ..context.source.clone() };
+        let signals: Arc<str> = self.full_name(&topic::USER_SIGNALS).into();
+        let dead = &topic::USER_SIGNALS_DLQ;
+        let sinks = profiles::Options {
+            log: context.log().clone(),
+            dead_letters: (self.full_name(dead).into(), dead.partitions(context.partitions)),
+            views: views.clone(),
+            clock: source.clock.clone(),
+        };
+        let (name, views) = (profiles::NAME, views.clone());
+        let options = records::Options { name, topic: signals.clone(), views };
+        let make = records::make_task(source, options, move |_| Ok(Profiles::new(sinks.clone())));
+        self.run(name, vec![signals], make).map(drop)
+    }
+
+    /// Works out what is talked about.
+    pub(super) fn trending(&self) -> Result<(), LogError> {
+        let context = self.context;
+        let source = Source { topology: trending::NAME, ..context.source.clone() };
+        let sized =
+            |topic: &Topic| (self.full_name(topic).into(), topic.partitions(context.partitions));
+        let (facts, engagement) =
+            (source.facts.clone(), Arc::<str>::from(self.full_name(&topic::ENGAGEMENT)));
+        let options = trending::Options {
+            topics: trending::Topics {
+                facts: facts.clone(),
+                engagement: engagement.clone(),
+                dead_letters: sized(&topic::ENGAGEMENT_DLQ),
+                trends: sized(&topic::TRENDS),
+                signals: sized(&topic::USER_SIGNALS),
+            },
+            group: self.group_of(trending::NAME),
+            snapshot_every: self.config.registration.snapshot_every,
+            metrics: self.metrics.register(TrendingMetrics::new),
+        };
+        let make = trending::make_task(source, options);
+        self.run(trending::NAME, vec![facts, engagement], make).map(drop)
     }
 
     /// Publishes the flat topics.
@@ -133,7 +191,6 @@ impl Workers<'_> {
     pub(super) fn mailer(
         &self,
         views: &Views,
-        metrics: &MetricsRegistry,
         breaker_metrics: &BreakerMetrics,
     ) -> anyhow::Result<()> {
         let (config, context) = (self.config, self.context);
@@ -153,7 +210,7 @@ impl Workers<'_> {
             pace: Pace::new(mail.at_once, mail.at_once_per_destination, mail.per_second),
             breaker,
             clock: clock.clone(),
-            metrics: metrics.register(MailerMetrics::new),
+            metrics: self.metrics.register(MailerMetrics::new),
         });
         let tiers = catalog().retry_tiers(&topic::EMAILS);
         let tier = |tier: &&Topic| Tier {

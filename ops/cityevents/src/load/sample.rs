@@ -4,6 +4,7 @@
 //! so that a fill that was cut off goes on when it is asked for again, and nothing is made twice.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use base64::Engine as _;
@@ -26,14 +27,14 @@ use crate::admin::{self, AccountQuestion, AskedAccount, Question};
 use crate::commands::random_id;
 use crate::output;
 
-/// People who join and wait.
-const PEOPLE: usize = 48;
+/// People who join, wait and look.
+const PEOPLE: usize = 120;
 /// Accounts that are looked at for those of an earlier fill.
 const ACCOUNTS_LOOKED_AT: usize = 1_000;
 /// People who organise.
-const OWNERS: usize = 8;
+const OWNERS: usize = 12;
 /// Title, category, place, hour, length in hours, places, who goes there.
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 20] = [
     Kind("Open air cinema", "film", "City park", 20, 3, 12, 20),
     Kind("Sunday jazz brunch", "music", "Harbour hall", 11, 3, 8, 8),
     Kind("Night run", "sport", "Old bridge", 21, 2, 40, 24),
@@ -42,8 +43,33 @@ const KINDS: [Kind; 8] = [
     Kind("Board game evening", "games", "Café at the corner", 19, 4, 6, 13),
     Kind("Street food market", "food", "Market square", 12, 8, 0, 30),
     Kind("Repair café", "community", "Library, first floor", 14, 4, 15, 9),
+    Kind("String quartet by candlelight", "music", "St. Martin's", 20, 2, 60, 17),
+    Kind("Bouldering for the curious", "sport", "Old power station", 17, 3, 12, 5),
+    Kind("Short films from next door", "film", "Kino Orion", 21, 2, 80, 4),
+    Kind("Urban sketching", "workshop", "Riverside stairs", 10, 3, 12, 7),
+    Kind("Poetry slam", "culture", "Theatre cellar", 20, 3, 90, 14),
+    Kind("Swap your plants", "community", "Greenhouse", 13, 3, 0, 3),
+    Kind("Chess in the square", "games", "Fountain square", 16, 4, 32, 2),
+    Kind("Natural wine, six glasses", "food", "Cellar No. 9", 19, 3, 14, 16),
+    Kind("First steps in Rust", "tech", "Hackspace", 18, 3, 20, 10),
+    Kind("Swing dance, no partner needed", "music", "Ballroom", 20, 3, 50, 12),
+    Kind("Sunrise yoga", "sport", "Lake meadow", 6, 1, 25, 1),
+    Kind("Flea market of forgotten things", "community", "Tram depot", 9, 7, 0, 22),
 ];
-const CITIES: [&str; 6] = ["Leipzig", "Lisbon", "Kyoto", "Bologna", "Gdańsk", "Montréal"];
+const CITIES: [&str; 12] = [
+    "Leipzig",
+    "Lisbon",
+    "Kyoto",
+    "Bologna",
+    "Gdańsk",
+    "Montréal",
+    "Ghent",
+    "Porto",
+    "Łódź",
+    "Tbilisi",
+    "Oaxaca",
+    "Utrecht",
+];
 
 struct Kind(&'static str, &'static str, &'static str, i8, i64, u32, usize);
 
@@ -72,36 +98,91 @@ pub async fn fill(config: &Config, http: SocketAddr, ops: SocketAddr) -> anyhow:
     owners[0] = person(&signer, organiser)?;
     let mut guests = people(&signer, "guest", PEOPLE)?;
     guests[0] = person(&signer, guest)?;
-    let mut made = 0;
-    for (city_number, city) in CITIES.iter().enumerate() {
-        for (kind_number, kind) in KINDS.iter().enumerate() {
-            let number = city_number * KINDS.len() + kind_number;
-            let owner = &owners[number % OWNERS];
-            let fields = fields(kind, city, today, number)?;
-            let id = publish(&mut connection, owner, &fields, number, today).await?;
-            for guest in 0..kind.6 {
-                let guest = &guests[(guest + 5 * number) % PEOPLE];
-                join(&mut connection, guest, &id).await?;
-            }
-            made += 1;
-        }
+    let world = Arc::new(World { owners, guests, today });
+    // The cities at once: each write waits for the disk, and the waits of many are one.
+    let cities = CITIES
+        .into_iter()
+        .enumerate()
+        .map(|(number, city)| tokio::spawn(fill_city(http, Arc::clone(&world), number, city)));
+    let mut events = Vec::new();
+    for city in cities.collect::<Vec<_>>() {
+        events.extend(city.await??);
     }
-    tracing::info!("made {made} events to look at");
+    look_around(&mut connection, &world, &events).await?;
+    tracing::info!("made {} events to look at", events.len());
+    Ok(())
+}
+
+/// Who is there.
+struct World {
+    owners: Vec<Person>,
+    guests: Vec<Person>,
+    today: Date,
+}
+
+/// The events of one city, and who joins them: some cities are livelier than others.
+async fn fill_city(
+    http: SocketAddr,
+    world: Arc<World>,
+    city_number: usize,
+    city: &'static str,
+) -> anyhow::Result<Vec<String>> {
+    let mut connection = Connection::open(http).await?;
+    let mut events = Vec::new();
+    for (kind_number, kind) in KINDS.iter().enumerate() {
+        let number = city_number * KINDS.len() + kind_number;
+        let owner = &world.owners[number % OWNERS];
+        let fields = fields(kind, city, world.today, number)?;
+        let id = publish(&mut connection, owner, &fields, number, world.today).await?;
+        let crowd = kind.6 * (3 + number * 5 % 4) / 6;
+        for guest in 0..crowd.max(1) {
+            let guest = &world.guests[(guest + 7 * number) % PEOPLE];
+            join(&mut connection, guest, &id).await?;
+        }
+        events.push(id);
+    }
+    Ok(events)
+}
+
+/// Everybody looks at some events.
+async fn look_around(
+    connection: &mut Connection,
+    world: &World,
+    events: &[String],
+) -> anyhow::Result<()> {
+    for (number, guest) in world.guests.iter().enumerate() {
+        let looks = events.iter().skip(number % 7).step_by(5 + number % 9);
+        let signals: Vec<_> =
+            looks.map(|event| json!({ "event_type": "view", "event_id": event })).collect();
+        let body = Bytes::from(serde_json::to_vec(&signals)?);
+        let answer = connection.post_as(&guest.bearer, "/api/feed/track", None, body).await?;
+        ensure!(answer.status == StatusCode::ACCEPTED, refusal("looking around", &answer));
+    }
     Ok(())
 }
 
 /// Whether there is nothing yet, or only what an unfinished fill of this day has made.
 async fn is_empty_or_begun(connection: &mut Connection, today: Date) -> anyhow::Result<bool> {
-    let path = "/api/events?limit=100";
-    let answer = connection.send(Method::GET, path, &[], Bytes::new()).await?;
-    ensure!(answer.status == StatusCode::OK, refusal("listing events", &answer));
-    let body = answer.json()?;
-    let items = body["items"].as_array().context("the list of events has no items")?;
     let mark = mark_of(today);
     let is_ours = |event: &Value| {
         event["location"].as_str().is_some_and(|location| location.ends_with(&mark))
     };
-    Ok(items.len() < CITIES.len() * KINDS.len() && items.iter().all(is_ours))
+    let (mut count, mut cursor) = (0, String::new());
+    loop {
+        let path = format!("/api/events?limit=100{cursor}");
+        let answer = connection.send(Method::GET, &path, &[], Bytes::new()).await?;
+        ensure!(answer.status == StatusCode::OK, refusal("listing events", &answer));
+        let body = answer.json()?;
+        let items = body["items"].as_array().context("the list of events has no items")?;
+        count += items.len();
+        if !items.iter().all(is_ours) || count >= CITIES.len() * KINDS.len() {
+            return Ok(false);
+        }
+        match body["next_cursor"].as_str() {
+            None => return Ok(true),
+            Some(next) => cursor = format!("&cursor={next}"),
+        }
+    }
 }
 
 /// What tells the sample events of a day from events that people made.

@@ -29,6 +29,8 @@ const TABLE: &[Row] = &[
     ("GET", "/.well-known/jwks.json", "", [200; 5]),
     ("GET", "/api/events", "", [200; 5]),
     ("GET", "/api/feed", "", [200; 5]),
+    ("GET", "/api/feed/recommended", "", [200; 5]),
+    ("POST", "/api/feed/track", r#"{"event_type":"view","event_id":"{none}"}"#, [202; 5]),
     ("GET", "/api/meta/cities?q=po", "", [200; 5]),
     ("GET", "/api/events/{event}", "", [200; 5]),
     ("GET", "/api/events/{event}/view", "", [200; 5]),

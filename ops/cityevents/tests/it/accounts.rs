@@ -134,7 +134,7 @@ fn sample_data_comes_with_accounts_whose_passwords_are_told_once() {
             let token = answer["data"]["tokens"]["access_token"].as_str().unwrap();
             let bearer = format!("authorization: Bearer {token}\r\n");
             let own = send(instance.http, "GET", "/api/me/events", &bearer, &Value::Null).json();
-            assert_eq!(own["items"].as_array().map(Vec::len), Some(6), "{own}");
+            assert_eq!(own["items"].as_array().map(Vec::len), Some(20), "{own}");
         }
     }
     assert_eq!(roles, ["admin", "user", "user"]);

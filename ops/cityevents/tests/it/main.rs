@@ -30,4 +30,5 @@ mod previews;
 mod rows;
 mod security;
 mod shutdown;
+mod trends;
 mod web;

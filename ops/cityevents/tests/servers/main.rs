@@ -28,6 +28,7 @@ mod registry;
 mod rotation;
 mod stack;
 mod topics;
+mod trends;
 #[allow(dead_code, reason = "its other users are the tests without servers")]
 #[path = "../it/web.rs"]
 mod web;

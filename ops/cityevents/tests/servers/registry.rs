@@ -136,6 +136,9 @@ fn a_process_that_may_only_look_names_what_is_missing_and_registers_nothing() {
         "command-replies",
         "events",
         "registrations",
+        "engagement",
+        "user-signals",
+        "trends",
         "account-changes",
     ];
     let expected = topics.map(|name| format!("{}{name}-value", looking.prefix));

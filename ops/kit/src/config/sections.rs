@@ -188,6 +188,9 @@ sections! {
         account_mail: Rate,
         join: Rate,
         bulk: Rate,
+        track: Rate,
+        track_person: Rate,
+        visitors: Rate,
         page: Rate,
         general: Rate,
     }

@@ -193,6 +193,9 @@ pub(super) fn validate(config: &Config) -> Vec<(&'static str, String)> {
         ("limits.account_mail.requests", "limits.account_mail.window", &limits.account_mail),
         ("limits.join.requests", "limits.join.window", &limits.join),
         ("limits.bulk.requests", "limits.bulk.window", &limits.bulk),
+        ("limits.track.requests", "limits.track.window", &limits.track),
+        ("limits.track_person.requests", "limits.track_person.window", &limits.track_person),
+        ("limits.visitors.requests", "limits.visitors.window", &limits.visitors),
         ("limits.general.requests", "limits.general.window", &limits.general),
     ] {
         let Rate { requests, window } = rate;

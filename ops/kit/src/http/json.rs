@@ -43,6 +43,18 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for JsonWithBytes<T> {
     }
 }
 
+/// The bytes of a body of JSON, for whoever reads them in a way of their own.
+///
+/// # Errors
+/// When the body is none, too large, or does not come.
+pub async fn collect_json(request: Request) -> Result<Bytes, Problem> {
+    if !is_json(request.headers()) {
+        let detail = "send JSON with Content-Type: application/json";
+        return Err(Problem::because(ErrorCode::UnsupportedMediaType, detail));
+    }
+    collect_body(request.into_body()).await
+}
+
 /// `application/json`, or any `…+json`.
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();

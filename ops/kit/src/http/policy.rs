@@ -15,6 +15,8 @@ pub enum CallClass {
     Join,
     /// Bulk uploads; by address.
     Bulk,
+    /// Telling what was shown or looked at; by address.
+    Track,
     /// Pages and what they are made of; by user, or by address of somebody who is not signed in.
     Page,
     /// Everything else; by user, or by address of somebody who is not signed in.

@@ -88,6 +88,7 @@ pub struct RateLimits<C: Clock + Clone = DefaultClock> {
     account_mail: ClassLimit<C>,
     join: ClassLimit<C>,
     bulk: ClassLimit<C>,
+    track: ClassLimit<C>,
     page: ClassLimit<C>,
     general: ClassLimit<C>,
 }
@@ -125,6 +126,7 @@ impl<C: Clock + Clone> RateLimits<C> {
             account_mail: class("account_mail", &limits.account_mail),
             join: class("join", &limits.join),
             bulk: class("bulk", &limits.bulk),
+            track: class("track", &limits.track),
             page: class("page", &limits.page),
             general: class("general", &limits.general),
         }
@@ -142,6 +144,7 @@ impl<C: Clock + Clone> RateLimits<C> {
             CallClass::Register => (&self.register, false),
             CallClass::AccountMail => (&self.account_mail, false),
             CallClass::Bulk => (&self.bulk, false),
+            CallClass::Track => (&self.track, false),
             CallClass::Join => (&self.join, true),
             CallClass::Page => (&self.page, true),
             CallClass::General => (&self.general, true),
@@ -149,6 +152,30 @@ impl<C: Clock + Clone> RateLimits<C> {
         };
         let user = user.filter(|_| by_user).map(CallerKey::User);
         self.enabled.then(|| limit.check(user.unwrap_or_else(|| CallerKey::of_address(address))))
+    }
+}
+
+/// An allowance that a handler keeps, beside the one of its class.
+pub struct KeyLimit {
+    limit: ClassLimit<DefaultClock>,
+    enabled: bool,
+}
+
+impl KeyLimit {
+    /// By the wall clock, as the limits say.
+    pub fn new(name: &'static str, rate: &Rate, limits: &Limits) -> Self {
+        let callers_max = limits.callers_max as usize;
+        let limit = ClassLimit::new(name, rate, callers_max, DefaultClock::default());
+        Self { limit, enabled: limits.enabled }
+    }
+
+    /// Takes one request from the allowance of a key.
+    ///
+    /// # Errors
+    /// When nothing is left of it.
+    pub fn check(&self, key: CallerKey) -> Result<(), Problem> {
+        let refused = self.enabled.then(|| self.limit.check(key).to_problem()).flatten();
+        refused.map_or(Ok(()), Err)
     }
 }
 

@@ -10,6 +10,7 @@ mod instance_secret;
 mod mails;
 mod person;
 mod receipt;
+mod visitor;
 
 pub use self::check_in::CheckInCodes;
 pub use self::cursor::{CursorSealer, FilterHash, UnsealError};
@@ -17,3 +18,4 @@ pub use self::instance_secret::{InstanceSecret, InstanceSecretError};
 pub use self::mails::MailSecrets;
 pub use self::person::PersonKey;
 pub use self::receipt::Receipts;
+pub use self::visitor::{Visitor, VisitorCookies};

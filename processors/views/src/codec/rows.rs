@@ -4,8 +4,8 @@ use super::parts::Part;
 use super::{Damage, ROW_VERSION, Reader, Writer};
 use crate::error::ViewsError;
 use crate::row::{
-    BanRow, CountersRow, EventRow, OutcomeRow, OutcomeVerdict, ProgressRow, RegistrationRow,
-    WriteTimestamp,
+    BanRow, CountersRow, EventRow, OutcomeRow, OutcomeVerdict, ProfileRow, ProfileSignal,
+    ProgressRow, RegistrationRow, TrendEntry, TrendRow, WriteTimestamp,
 };
 
 const VERDICT_ACCEPTED: u8 = 1;
@@ -190,5 +190,84 @@ impl Table for ProgressRow {
             next_offset: reader.unsigned()?,
             cursor: Part::read(reader)?,
         })
+    }
+}
+
+impl Table for TrendRow {
+    const NAME: &'static str = "trending";
+
+    fn write(&self, writer: &mut Writer) {
+        self.list.write(writer);
+        self.partition.write(writer);
+        self.slot.write(writer);
+        writer.option(self.entry.as_ref(), |writer, entry| {
+            entry.event.write(writer);
+            entry.category.write(writer);
+            entry.start_time.write(writer);
+            entry.end_time.write(writer);
+            writer.unsigned(entry.score);
+            entry.joins_24h.write(writer);
+            entry.joins_7d.write(writer);
+            entry.views_24h.write(writer);
+            entry.updated_at.write(writer);
+        });
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Damage> {
+        Ok(Self {
+            list: Part::read(reader)?,
+            partition: Part::read(reader)?,
+            slot: Part::read(reader)?,
+            entry: reader.option(|reader| {
+                Ok(TrendEntry {
+                    event: Part::read(reader)?,
+                    category: Part::read(reader)?,
+                    start_time: Part::read(reader)?,
+                    end_time: Part::read(reader)?,
+                    score: reader.unsigned()?,
+                    joins_24h: Part::read(reader)?,
+                    joins_7d: Part::read(reader)?,
+                    views_24h: Part::read(reader)?,
+                    updated_at: Part::read(reader)?,
+                })
+            })?,
+        })
+    }
+}
+
+impl Table for ProfileRow {
+    const NAME: &'static str = "profiles";
+
+    fn write(&self, writer: &mut Writer) {
+        // First, for the one that takes expired rows away (see `embedded::expiry`).
+        self.expires_at.write(writer);
+        self.at.write(writer);
+        writer.raw(&self.person);
+        writer.unsigned(self.signals.len() as u64);
+        for signal in &self.signals {
+            signal.at.write(writer);
+            writer.byte(signal.is_join.into());
+            writer.raw(&signal.event);
+            signal.category.write(writer);
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Damage> {
+        let (expires_at, at) = (Part::read(reader)?, Part::read(reader)?);
+        let person = reader.array()?;
+        let signals = (0..reader.unsigned()?).map(|_| {
+            Ok(ProfileSignal {
+                at: Part::read(reader)?,
+                is_join: match reader.byte()? {
+                    0 => false,
+                    1 => true,
+                    _ => return Err(Damage("unknown tag")),
+                },
+                event: reader.array()?,
+                category: Part::read(reader)?,
+            })
+        });
+        let signals = signals.collect::<Result<_, _>>()?;
+        Ok(Self { person, signals, at, expires_at })
     }
 }

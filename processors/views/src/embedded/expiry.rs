@@ -1,4 +1,4 @@
-//! Takes expired outcomes away while table files are merged anyway, so that nobody has to look for
+//! Takes expired outcomes and profiles away while table files are merged anyway, so that nobody has to look for
 //! them. Readers do not rely on it: they compare `expires_at` themselves.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use fjall::compaction::filter::{
 };
 
 use super::TREE;
-use super::keys::OUTCOMES;
+use super::keys::{OUTCOMES, PROFILES};
 use crate::codec::{Damage, ROW_VERSION, Reader};
 use crate::tables::EXPIRY_SLACK_MS;
 
@@ -28,7 +28,7 @@ struct ExpiryFactory {
 
 impl Factory for ExpiryFactory {
     fn name(&self) -> &str {
-        "expired outcomes"
+        "expired outcomes and profiles"
     }
 
     fn make_filter(&self, _: &Context) -> Box<dyn CompactionFilter> {
@@ -43,7 +43,7 @@ struct Expiry {
 
 impl CompactionFilter for Expiry {
     fn filter_item(&mut self, item: ItemAccessor<'_>, _: &Context) -> CompactionFilterResult {
-        if item.key().first() != Some(&OUTCOMES) {
+        if !matches!(item.key().first(), Some(&(OUTCOMES | PROFILES))) {
             return Ok(Verdict::Keep);
         }
         let expired = expires_at_ms(&item.value()?).is_ok_and(|at_ms| at_ms < self.before_ms);
@@ -51,7 +51,7 @@ impl CompactionFilter for Expiry {
     }
 }
 
-/// Reads just the expiry of a stored outcome; what cannot be read is kept.
+/// Reads just the expiry of a stored row, which comes first; what cannot be read is kept.
 fn expires_at_ms(value: &[u8]) -> Result<i64, Damage> {
     let mut reader = Reader::new(value);
     if reader.byte()? != ROW_VERSION {

@@ -27,6 +27,8 @@ const BANS: u8 = 10;
 const COUNTERS: u8 = 11;
 pub(super) const OUTCOMES: u8 = 12;
 const PROGRESS: u8 = 13;
+const TRENDS: u8 = 14;
+pub(super) const PROFILES: u8 = 15;
 
 /// A key, or the beginning of one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -162,6 +164,19 @@ pub(super) fn outcome(command: CommandId) -> Key {
 
 pub(super) fn progress(projection: &str, partition: u32) -> Key {
     Key::of(PROGRESS).text(projection).number(partition)
+}
+
+/// The slots of a list of what is talked about.
+pub(super) fn trends(list: &str) -> Key {
+    Key::of(TRENDS).text(list)
+}
+
+pub(super) fn trend(list: &str, partition: u32, slot: u32) -> Key {
+    trends(list).number(partition).number(slot)
+}
+
+pub(super) fn profile(person: &[u8; 16]) -> Key {
+    Key::of(PROFILES).id(person)
 }
 
 /// One of the lists of public events.

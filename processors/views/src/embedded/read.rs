@@ -16,10 +16,13 @@ use crate::query::{
     EventPosition, EventsQuery, OwnEventPosition, OwnEventsQuery, OwnJoinPosition, Page,
     ParticipantPosition, ParticipantsQuery,
 };
-use crate::row::{BanRow, CountersRow, EventRow, OutcomeRow, ProgressRow, RegistrationRow};
+use crate::row::{
+    BanRow, CountersRow, EventRow, OutcomeRow, ProfileRow, ProgressRow, RegistrationRow,
+    TrendEntry, TrendRow,
+};
 use crate::tables::{
-    ReadBans, ReadCounters, ReadEvents, ReadOutcomes, ReadProgress, ReadRegistrations,
-    SCANNED_ROWS_MAX,
+    ReadBans, ReadCounters, ReadEvents, ReadOutcomes, ReadProfiles, ReadProgress,
+    ReadRegistrations, ReadTrends, SCANNED_ROWS_MAX,
 };
 use crate::text::fold;
 
@@ -334,5 +337,30 @@ impl ReadOutcomes for EmbeddedViews {
 impl ReadProgress for EmbeddedViews {
     fn progress(&self, projection: String, partition: u32) -> Answer<'_, Option<ProgressRow>> {
         async move { self.row(keys::progress(&projection, partition)) }.boxed()
+    }
+}
+
+impl ReadTrends for EmbeddedViews {
+    fn trends(&self, city: Option<String>) -> Answer<'_, Vec<TrendEntry>> {
+        async move {
+            let list = city.map(|city| fold(&city)).unwrap_or_default();
+            let mut entries = Vec::new();
+            for entry in self.snapshot().span(keys::trends(&list).all()) {
+                let (_, value) = entry?;
+                entries.extend(decode::<TrendRow>(&value)?.0.entry);
+            }
+            Ok(entries)
+        }
+        .boxed()
+    }
+}
+
+impl ReadProfiles for EmbeddedViews {
+    fn profile(&self, person: [u8; 16], now: Timestamp) -> Answer<'_, Option<ProfileRow>> {
+        async move {
+            let row: Option<ProfileRow> = self.row(keys::profile(&person))?;
+            Ok(row.filter(|row| row.expires_at > now))
+        }
+        .boxed()
     }
 }

@@ -7,8 +7,8 @@ use super::keys::{self, Key, Listed};
 use crate::codec::{Table, decode, encode, timestamp_of};
 use crate::error::ViewsError;
 use crate::row::{
-    BanRow, CountersRow, EventRow, Mutation, OutcomeRow, ProgressRow, RegistrationRow, Row,
-    WriteTimestamp,
+    BanRow, CountersRow, EventRow, Mutation, OutcomeRow, ProfileRow, ProgressRow, RegistrationRow,
+    Row, TrendRow, WriteTimestamp,
 };
 
 /// A row ready to be stored.
@@ -32,6 +32,11 @@ impl Candidate {
             Row::Progress(row) => {
                 (keys::progress(&row.projection, row.partition), encode(row, timestamp))
             }
+            Row::Trend(row) => {
+                let key = keys::trend(&row.list, row.partition, row.slot);
+                (key, encode::<TrendRow>(row, timestamp))
+            }
+            Row::Profile(row) => (keys::profile(&row.person), encode(row, timestamp)),
         };
         Self { key, timestamp, value, row }
     }
@@ -44,6 +49,8 @@ impl Candidate {
             Row::Counters(_) => CountersRow::NAME,
             Row::Outcome(_) => OutcomeRow::NAME,
             Row::Progress(_) => ProgressRow::NAME,
+            Row::Trend(_) => TrendRow::NAME,
+            Row::Profile(_) => ProfileRow::NAME,
         }
     }
 
@@ -88,7 +95,8 @@ impl EmbeddedViews {
             Row::Event(row) => self.move_places(batch, present.as_deref(), &**row)?,
             Row::Registration(row) => self.move_places(batch, present.as_deref(), row)?,
             Row::Outcome(row) => self.pass_horizon(row.at.as_millis()),
-            Row::Ban(_) | Row::Counters(_) | Row::Progress(_) => {}
+            Row::Profile(row) => self.pass_horizon(row.at.as_millis()),
+            Row::Ban(_) | Row::Counters(_) | Row::Progress(_) | Row::Trend(_) => {}
         }
         batch.insert(&self.rows, candidate.key.0, candidate.value);
         Ok(())

@@ -14,10 +14,12 @@ use crate::query::{
     EventPosition, EventsQuery, OwnEventPosition, OwnEventsQuery, OwnJoinPosition, Page,
     ParticipantPosition, ParticipantsQuery,
 };
-use crate::row::{BanRow, CountersRow, EventRow, OutcomeRow, ProgressRow, RegistrationRow};
+use crate::row::{
+    BanRow, CountersRow, EventRow, OutcomeRow, ProfileRow, ProgressRow, RegistrationRow, TrendEntry,
+};
 use crate::tables::{
-    ReadBans, ReadCounters, ReadEvents, ReadOutcomes, ReadProgress, ReadRegistrations,
-    SCANNED_ROWS_MAX,
+    ReadBans, ReadCounters, ReadEvents, ReadOutcomes, ReadProfiles, ReadProgress,
+    ReadRegistrations, ReadTrends, SCANNED_ROWS_MAX,
 };
 use crate::text::fold;
 
@@ -228,5 +230,27 @@ impl ReadOutcomes for MemoryViews {
 impl ReadProgress for MemoryViews {
     fn progress(&self, projection: String, partition: u32) -> Answer<'_, Option<ProgressRow>> {
         async move { Ok(row_of(self.state.read().progress.get(&(projection, partition)))) }.boxed()
+    }
+}
+
+impl ReadTrends for MemoryViews {
+    fn trends(&self, city: Option<String>) -> Answer<'_, Vec<TrendEntry>> {
+        async move {
+            let list = city.map(|city| fold(&city)).unwrap_or_default();
+            let state = self.state.read();
+            let rows = state.trends.iter().filter(|((of, ..), _)| *of == list);
+            Ok(rows.filter_map(|(_, (row, _))| row.entry.clone()).collect())
+        }
+        .boxed()
+    }
+}
+
+impl ReadProfiles for MemoryViews {
+    fn profile(&self, person: [u8; 16], now: Timestamp) -> Answer<'_, Option<ProfileRow>> {
+        async move {
+            let row = row_of(self.state.read().profiles.get(&person));
+            Ok(row.filter(|row| row.expires_at > now))
+        }
+        .boxed()
     }
 }

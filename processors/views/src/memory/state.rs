@@ -9,8 +9,8 @@ use crate::codec::{Table, encode};
 use crate::filter::{is_listed, position_of};
 use crate::query::{EventPosition, OwnEventPosition, OwnJoinPosition, ParticipantPosition};
 use crate::row::{
-    BanRow, CountersRow, EventRow, Mutation, OutcomeRow, PersonKey, ProgressRow, RegistrationRow,
-    Row, WriteTimestamp,
+    BanRow, CountersRow, EventRow, Mutation, OutcomeRow, PersonKey, ProfileRow, ProgressRow,
+    RegistrationRow, Row, TrendRow, WriteTimestamp,
 };
 use crate::tables::EXPIRY_SLACK_MS;
 
@@ -31,6 +31,8 @@ pub(super) struct State {
     pub(super) outcomes: BTreeMap<CommandId, Written<OutcomeRow>>,
     pub(super) expiries: BTreeSet<(Timestamp, CommandId)>,
     pub(super) progress: BTreeMap<(String, u32), Written<ProgressRow>>,
+    pub(super) trends: BTreeMap<(String, u32, u32), Written<TrendRow>>,
+    pub(super) profiles: BTreeMap<[u8; 16], Written<ProfileRow>>,
     pub(super) person_keys: BTreeMap<UserId, Option<PersonKey>>,
 }
 
@@ -48,6 +50,13 @@ impl State {
             Row::Outcome(row) => self.apply_outcome(*row, timestamp),
             Row::Progress(row) => {
                 put(&mut self.progress, (row.projection.clone(), row.partition), row, timestamp);
+            }
+            Row::Trend(row) => {
+                let key = (row.list.clone(), row.partition, row.slot);
+                put(&mut self.trends, key, *row, timestamp);
+            }
+            Row::Profile(row) => {
+                put(&mut self.profiles, row.person, row, timestamp);
             }
         }
     }

@@ -24,6 +24,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "records",
         cql: include_str!("../../migrations/0002_records.cql"),
     },
+    Migration { number: 3, name: "trends", cql: include_str!("../../migrations/0003_trends.cql") },
 ];
 
 /// A migration as it is recorded.

@@ -12,9 +12,11 @@ use super::statements::Statement;
 use crate::codec::{Table, decode};
 use crate::error::ViewsError;
 use crate::row::{
-    BanRow, CountersRow, EventRow, OutcomeRow, ProgressRow, RegistrationRow, WriteTimestamp,
+    BanRow, CountersRow, EventRow, OutcomeRow, ProfileRow, ProgressRow, RegistrationRow,
+    TrendEntry, TrendRow, WriteTimestamp,
 };
-use crate::tables::{ReadCounters, ReadOutcomes, ReadProgress};
+use crate::tables::{ReadCounters, ReadOutcomes, ReadProfiles, ReadProgress, ReadTrends};
+use crate::text::fold;
 
 /// A row and when it was written.
 pub(super) type Written<R> = (R, WriteTimestamp);
@@ -89,6 +91,28 @@ impl ReadProgress for ScyllaViews {
             let row: Option<Written<ProgressRow>> =
                 views.row(Statement::SelectProgress, key).await?;
             Ok(row.map(|(row, _)| row))
+        })
+    }
+}
+
+impl ReadTrends for ScyllaViews {
+    fn trends(&self, city: Option<String>) -> Answer<'_, Vec<TrendEntry>> {
+        self.on_runtime(move |views| async move {
+            let list = city.map(|city| fold(&city)).unwrap_or_default();
+            let rows = views.requests.rows(Statement::ListTrends, (list,)).await?;
+            let contents: Vec<(Vec<u8>,)> = collect(&rows)?;
+            let entry = |(content,): &(Vec<u8>,)| Ok(decode::<TrendRow>(content)?.0.entry);
+            contents.iter().map(entry).filter_map(Result::transpose).collect()
+        })
+    }
+}
+
+impl ReadProfiles for ScyllaViews {
+    fn profile(&self, person: [u8; 16], now: Timestamp) -> Answer<'_, Option<ProfileRow>> {
+        self.on_runtime(move |views| async move {
+            let key = (person.as_slice(),);
+            let row: Option<Written<ProfileRow>> = views.row(Statement::SelectProfile, key).await?;
+            Ok(row.map(|(row, _)| row).filter(|row| row.expires_at > now))
         })
     }
 }

@@ -84,6 +84,12 @@ statements! {
         "INSERT INTO {}.progress (projection, source_partition, content) \
          VALUES (?, ?, ?) USING TIMESTAMP ?";
 
+    InsertTrend "insert_trend" Idempotent
+        "INSERT INTO {}.trending (list, source_partition, slot, content) \
+         VALUES (?, ?, ?, ?) USING TIMESTAMP ?";
+    InsertProfile "insert_profile" Idempotent
+        "INSERT INTO {}.profiles (person, content) VALUES (?, ?) USING TIMESTAMP ? AND TTL ?";
+
     DeleteListed "delete_listed_event" Idempotent
         "DELETE FROM {}.listed_events USING TIMESTAMP ? \
          WHERE list = ? AND name = ? AND shard = ? AND start_time = ? AND event = ?";
@@ -113,6 +119,11 @@ statements! {
     SelectProgress "select_progress" Idempotent
         "SELECT content FROM {}.progress WHERE projection = ? AND source_partition = ?";
 
+    SelectProfile "select_profile" Idempotent
+        "SELECT content FROM {}.profiles WHERE person = ?";
+
+    ListTrends "list_trends" Idempotent
+        "SELECT content FROM {}.trending WHERE list = ?";
     ListListed "list_events" Idempotent
         "SELECT start_time, event, written FROM {}.listed_events \
          WHERE list = ? AND name = ? AND shard = ? \

@@ -19,7 +19,7 @@ use crate::codec::encode;
 use crate::error::ViewsError;
 use crate::filter::is_listed;
 use crate::row::{
-    EventRow, Mutation, OutcomeRow, ProgressRow, RegistrationRow, Row, WriteTimestamp,
+    EventRow, Mutation, OutcomeRow, ProgressRow, RegistrationRow, Row, TrendRow, WriteTimestamp,
 };
 use crate::tables::{EXPIRY_SLACK_MS, WriteTables};
 use crate::text::fold;
@@ -126,6 +126,8 @@ impl Candidate {
                 ((5, row.command.as_bytes().to_vec()), encode::<OutcomeRow>(row, timestamp))
             }
             Row::Progress(row) => ((6, progress_key(row)), encode(row, timestamp)),
+            Row::Trend(row) => ((7, trend_key(row)), encode::<TrendRow>(row, timestamp)),
+            Row::Profile(row) => ((8, row.person.to_vec()), encode(row, timestamp)),
         };
         Self { key, timestamp, content, row }
     }
@@ -133,6 +135,10 @@ impl Candidate {
 
 fn progress_key(row: &ProgressRow) -> Vec<u8> {
     [&row.partition.to_be_bytes(), row.projection.as_bytes()].concat()
+}
+
+fn trend_key(row: &TrendRow) -> Vec<u8> {
+    [&row.partition.to_be_bytes(), &row.slot.to_be_bytes()[..], row.list.as_bytes()].concat()
 }
 
 impl Plan {
@@ -174,6 +180,22 @@ impl Plan {
                 let values =
                     vec![blob(command), CqlValue::Blob(content), at, CqlValue::Int(ttl_seconds)];
                 self.places.put(Statement::InsertOutcome, &[command], values);
+            }
+            Row::Trend(row) => {
+                let values = vec![
+                    CqlValue::Text(row.list.clone()),
+                    CqlValue::BigInt(row.partition.into()),
+                    CqlValue::BigInt(row.slot.into()),
+                    CqlValue::Blob(content),
+                    at,
+                ];
+                self.places.put(Statement::InsertTrend, &[row.list.as_bytes()], values);
+            }
+            Row::Profile(row) => {
+                let Some(ttl_seconds) = ttl_seconds(row.expires_at, now) else { return };
+                let ttl = CqlValue::Int(ttl_seconds);
+                let values = vec![blob(&row.person), CqlValue::Blob(content), at, ttl];
+                self.places.put(Statement::InsertProfile, &[&row.person], values);
             }
             Row::Progress(row) => {
                 let key = progress_key(&row);

@@ -15,6 +15,7 @@ pub mod person_keys;
 pub mod records;
 pub mod replays;
 pub mod restless;
+pub mod trends;
 
 use std::collections::hash_map::RandomState;
 use std::future::Future;
@@ -77,6 +78,11 @@ macro_rules! contract_suite {
             records::places_come_in_order_and_by_pages,
             records::a_place_that_was_taken_away_is_not_there,
             records::lists_are_apart_even_where_one_name_begins_another,
+            trends::a_list_is_what_stands_in_its_slots,
+            trends::a_slot_has_what_was_written_last_and_may_be_empty,
+            trends::lists_are_of_one_city_but_for_case_or_of_all,
+            trends::a_profile_reads_back_until_it_expires,
+            trends::a_late_write_of_a_profile_changes_nothing,
             replays::mutations_in_any_order_and_number_give_the_same_tables,
             restless::pages_of_events_miss_and_repeat_nothing_while_rows_come_and_go,
             restless::pages_of_people_miss_and_repeat_nothing_while_rows_come_and_go,

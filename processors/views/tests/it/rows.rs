@@ -5,9 +5,10 @@ use cityevents_views::codec::{Table, decode, encode};
 use cityevents_views::testing::build::{
     active, at, ban, command_id, counters, event, event_id, waiting,
 };
+use cityevents_views::testing::trends::{profile, taken};
 use cityevents_views::{
-    BanRow, CountersRow, EventRow, OutcomeRow, OutcomeVerdict, ProgressRow, RegistrationRow,
-    ViewsError, WriteTimestamp,
+    BanRow, CountersRow, EventRow, OutcomeRow, OutcomeVerdict, ProfileRow, ProgressRow,
+    RegistrationRow, TrendRow, ViewsError, WriteTimestamp,
 };
 
 fn hex(bytes: &[u8]) -> String {
@@ -38,6 +39,8 @@ fn the_bytes_of_rows_never_change() {
     assert_eq!(hex(&encode(&counters(1, 5, 9), at)), COUNTERS);
     assert_eq!(hex(&encode(&progress(), at)), PROGRESS);
     assert_eq!(hex(&encode(&outcome(), at)), OUTCOME);
+    assert_eq!(hex(&encode(&taken("Bern", 1, 200, 3), at)), TREND);
+    assert_eq!(hex(&encode(&profile(4, 1_000), at)), PROFILE);
 }
 
 #[test]
@@ -77,6 +80,10 @@ fn a_row_cut_short_or_with_bytes_left_over_is_refused() {
     refuses_every_damage::<CountersRow>(&counters(1, 5, 9));
     refuses_every_damage::<ProgressRow>(&progress());
     refuses_every_damage::<OutcomeRow>(&outcome());
+    refuses_every_damage::<TrendRow>(&taken("Bern", 1, 200, 3));
+    let empty = TrendRow { entry: None, ..taken("Bern", 1, 200, 3) };
+    refuses_every_damage::<TrendRow>(&empty);
+    refuses_every_damage::<ProfileRow>(&profile(4, 1_000));
 }
 
 const EVENT: &str = "\
@@ -92,6 +99,13 @@ const BAN: &str = "\
     a0a0a0a00000000000000002a0a0a0a0a0a0a0a000000000000000013c015001030001ff";
 const COUNTERS: &str = "01ac02e0e0e0e0e0e0e0e0000000000000000109050301";
 const PROGRESS: &str = "01ac0204726f777303ac020163";
+const TREND: &str = "\
+    01ac02046265726e01c80101e0e0e0e0e0e0e0e00000000000000003056d75736963c8019003a39c\
+    e30901ac020264";
+const PROFILE: &str = "\
+    01ac02d0ffb252d00f0404040404040404040404040404040403cc0f0102020202020202020a6361\
+    7465676f72792032ce0f0001010101010101010a63617465676f72792031d00f0100000000000000\
+    000a63617465676f72792030";
 const OUTCOME: &str = "\
     01ac028af0b2520ac0c0c0c0c0c0c0c0000000000000000301e0e0e0e0e0e0e0e000000000000000\
     0100030c6e6f745f6f70656e5f796574010d";

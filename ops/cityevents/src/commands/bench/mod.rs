@@ -22,6 +22,7 @@ mod pipeline;
 mod process;
 mod processes;
 mod restore;
+mod signals;
 mod stage;
 mod streams;
 mod workload;
@@ -107,6 +108,7 @@ pub(super) fn run(arguments: &Bench) -> anyhow::Result<ExitCode> {
         Scenario::Mail => mail::measure,
         Scenario::Logins => logins::measure,
         Scenario::Streams => streams::measure,
+        Scenario::Signals => signals::measure,
         Scenario::Chaos => return chaos::run(arguments),
     };
     let mut runs = Vec::new();

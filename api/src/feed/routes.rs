@@ -1,0 +1,206 @@
+//! The call.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use cityevents_domain::event::{CATEGORY_CHARACTERS_MAX, CITY_CHARACTERS_MAX};
+use cityevents_kit::Problem;
+use cityevents_kit::http::{Page, Query};
+use cityevents_kit::keys::OptionalCaller;
+use cityevents_kit::openapi::PageParameters;
+use cityevents_kit::problem::InvalidFields;
+use cityevents_kit::seal::{FilterHash, Visitor};
+use cityevents_schemas::message::FeedType;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Feed;
+use super::cursor::ShownItems;
+use super::item::{FeedItem, Why, score_of};
+use super::page::Wanted;
+use super::taste::Taste;
+use crate::answer::Answer;
+use crate::card::Card;
+use crate::freshness::AsOf;
+
+/// Longest text to search for, in characters.
+const SEARCH_CHARACTERS_MAX: usize = 200;
+
+pub(super) fn router(feed: Feed) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(recommended)).with_state(feed)
+}
+
+/// The query.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    /// `trending`, `personalized` (the default) or `latest`.
+    #[param(pattern = "^(trending|personalized|latest)$")]
+    #[serde(rename = "type")]
+    feed: Option<String>,
+    city: Option<String>,
+    category: Option<String>,
+    q: Option<String>,
+    /// `true`: each item says what its score is made of.
+    #[param(pattern = "^(true|false)$")]
+    why: Option<String>,
+    #[param(ignore)]
+    #[serde(rename = "limit")]
+    _limit: Option<IgnoredAny>,
+    #[param(ignore)]
+    #[serde(rename = "cursor")]
+    _cursor: Option<IgnoredAny>,
+}
+
+/// A page of a feed.
+#[derive(Debug, Serialize, ToSchema)]
+struct FeedBody<'a> {
+    /// Which feed it is: a personal one of somebody of whom nothing is known is `trending`.
+    feed_type: &'static str,
+    items: Vec<FeedItem<'a>>,
+    next_cursor: Option<String>,
+    has_more: bool,
+}
+
+/// What is asked for, checked.
+struct Asked {
+    feed: FeedType,
+    wanted: Wanted,
+    why: bool,
+}
+
+/// What may be worth going to.
+#[utoipa::path(
+    get,
+    path = "/api/feed/recommended",
+    tag = "events",
+    operation_id = "recommended_feed",
+    params(Parameters, PageParameters),
+    responses((status = 200, description = "as asked for", body = FeedBody)),
+    security((), ("bearer" = [])),
+)]
+async fn recommended(
+    State(feed): State<Feed>,
+    Query(parameters): Query<Parameters>,
+    page: Page,
+    OptionalCaller(caller): OptionalCaller,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let asked = parameters.check()?;
+    let reads = &feed.reads;
+    let filters = asked.filters();
+    let mut shown = ShownItems::of(&reads.cursors, &filters, &page)?;
+    let person = match (caller, feed.visitors.read(&headers)) {
+        (Some(caller), _) => Some(*caller.user.as_bytes()),
+        (None, Visitor::Known(id)) => Some(id),
+        (None, Visitor::Unknown | Visitor::Forged) => None,
+    };
+    let taste = match (asked.feed, person) {
+        (FeedType::Personalized, Some(person)) => feed.taste(person).await?,
+        _ => Taste::default(),
+    };
+    let limit = page.limit as usize;
+    let (feed_type, chosen) = match asked.feed {
+        FeedType::Latest => (FeedType::Latest, feed.latest(&asked.wanted, &shown, limit).await?),
+        FeedType::Trending | FeedType::Personalized => {
+            let told = if taste.is_empty() { FeedType::Trending } else { FeedType::Personalized };
+            (told, feed.trending(&asked.wanted, &taste, &shown, limit).await?)
+        }
+    };
+    let now = reads.now();
+    let mut known = Vec::with_capacity(chosen.items.len());
+    for item in &chosen.items {
+        let event = &item.row.event;
+        shown.add(&event.id);
+        let counters = reads.counters(event.id).await?;
+        known.push((item, counters, reads.names.name(&event.owner).await));
+    }
+    let items = known.iter().map(|(item, counters, organizer)| {
+        let event = &item.row.event;
+        FeedItem {
+            card: Card::new(event, counters, now).organized_by(organizer.as_deref()),
+            tags: vec![event.fields.category.as_str()],
+            trend_score: item.trend.as_ref().map_or(0.0, score_of),
+            why: item
+                .trend
+                .as_ref()
+                .filter(|_| asked.why)
+                .map(|trend| Why::new(trend, now, item.raised_by)),
+        }
+    });
+    let next_cursor = match chosen.has_more {
+        true => Some(shown.seal(&reads.cursors, &filters)?),
+        false => None,
+    };
+    let body = FeedBody {
+        feed_type: feed_type.as_str(),
+        items: items.collect(),
+        has_more: next_cursor.is_some(),
+        next_cursor,
+    };
+    Ok(Answer::new(body, AsOf::default()).into_response())
+}
+
+impl Feed {
+    /// What is known of a person's taste.
+    async fn taste(&self, person: [u8; 16]) -> Result<Taste, Problem> {
+        let now = self.reads.now();
+        let profile = self.reads.views.profiles.profile(person, now).await;
+        let profile = profile.map_err(|error| self.reads.failed(&error))?;
+        Ok(profile.map(|profile| Taste::of(&profile, now)).unwrap_or_default())
+    }
+}
+
+impl Parameters {
+    /// All bad parameters at once.
+    fn check(self) -> Result<Asked, Problem> {
+        let mut invalid = InvalidFields::default();
+        let mut text = |name: &str, value: Option<String>, most: usize| {
+            let value = value.filter(|value| !value.trim().is_empty())?;
+            if value.chars().count() > most {
+                invalid.add(name, format!("at most {most} characters"));
+            }
+            Some(value)
+        };
+        let wanted = Wanted {
+            city: text("city", self.city, CITY_CHARACTERS_MAX),
+            category: text("category", self.category, CATEGORY_CHARACTERS_MAX),
+            words: text("q", self.q, SEARCH_CHARACTERS_MAX),
+        };
+        let feed = match self.feed.as_deref() {
+            None | Some("") => FeedType::Personalized,
+            Some(word) => FeedType::parse(word).unwrap_or_else(|| {
+                let words: Vec<_> = FeedType::ALL.iter().map(|feed| feed.as_str()).collect();
+                invalid.add("type", format!("write one of {}", words.join(", ")));
+                FeedType::Trending
+            }),
+        };
+        let why = match self.why.as_deref() {
+            None | Some("" | "false") => false,
+            Some("true") => true,
+            Some(_) => {
+                invalid.add("why", "write true or false");
+                false
+            }
+        };
+        invalid.into_result()?;
+        Ok(Asked { feed, wanted, why })
+    }
+}
+
+impl Asked {
+    /// What a cursor is bound to.
+    fn filters(&self) -> FilterHash {
+        let filters = [
+            ("type", Some(self.feed.as_str())),
+            ("city", self.wanted.city.as_deref()),
+            ("category", self.wanted.category.as_deref()),
+            ("q", self.wanted.words.as_deref()),
+        ];
+        FilterHash::of(filters.into_iter().filter_map(|(name, value)| Some((name, value?))))
+    }
+}
