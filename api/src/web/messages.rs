@@ -101,6 +101,23 @@ impl Messages {
         self.texts[language as usize].get(key).copied()
     }
 
+    /// What a call says of a field, in the words of the pages. A rule that they have none for stays
+    /// as it is, in English.
+    pub(super) fn rule(&self, language: Language, rule: &str) -> String {
+        let (text, numbers) = without_numbers(rule);
+        let Some(said) = self.find(language, &format!("rule.{text}")) else {
+            return rule.to_owned();
+        };
+        let names: Vec<_> = (1..=numbers.len()).map(|at| at.to_string()).collect();
+        let number = |digits: &String| match digits.parse() {
+            Ok(count) => super::times::number(language, count),
+            Err(_) => digits.clone(),
+        };
+        let gaps: Vec<_> =
+            names.iter().map(String::as_str).zip(numbers.iter().map(number)).collect();
+        filled(said, &gaps)
+    }
+
     /// A text with its gaps filled in. One that is missing is its key, which tests find.
     pub(super) fn text(&self, language: Language, key: &str, gaps: &[(&str, String)]) -> String {
         let count = gaps.iter().find(|(name, _)| *name == "n").map(|(_, value)| value.as_str());
@@ -113,6 +130,24 @@ impl Messages {
         };
         filled(text, gaps)
     }
+}
+
+/// A rule with its numbers as gaps, `{1}` and so on, and what the numbers are.
+fn without_numbers(rule: &str) -> (String, Vec<String>) {
+    let (mut text, mut numbers) = (String::with_capacity(rule.len()), Vec::<String>::new());
+    let mut is_in_number = false;
+    for letter in rule.chars() {
+        match (letter.is_ascii_digit(), is_in_number) {
+            (true, true) => numbers.last_mut().into_iter().for_each(|all| all.push(letter)),
+            (true, false) => {
+                numbers.push(letter.to_string());
+                text.push_str(&format!("{{{}}}", numbers.len()));
+            }
+            (false, _) => text.push(letter),
+        }
+        is_in_number = letter.is_ascii_digit();
+    }
+    (text, numbers)
 }
 
 fn is_comment(line: &str) -> bool {
@@ -162,10 +197,6 @@ mod tests {
             messages.texts[language as usize].iter().map(move |(key, text)| (language, key, text))
         });
         for (language, key, text) in all {
-            // The rules of the calls are English, and need translating only.
-            if key.starts_with("rule.") {
-                continue;
-            }
             for other in Language::ALL {
                 let said = messages.find(other, key);
                 let said = said.unwrap_or_else(|| panic!("{key} is missing in {}", other.code()));
@@ -192,6 +223,15 @@ mod tests {
         assert_eq!(best("en, de"), Some(Language::English));
         assert_eq!(best("de;q=x"), None);
         assert_eq!(best("*"), None);
+    }
+
+    #[test]
+    fn a_rule_of_a_call_is_said_in_the_words_of_the_page() {
+        let messages = Messages::new().unwrap();
+        let said = |rule| messages.rule(Language::German, rule);
+        let rule = "must have 1 to 4000 characters, has 0";
+        assert_eq!(said(rule), "Bitte 1 bis 4.000 Zeichen: hier sind 0");
+        assert_eq!(said("is odd in 3 ways"), "is odd in 3 ways");
     }
 
     #[test]

@@ -72,9 +72,7 @@ impl Templates {
         let messages = Arc::new(Messages::new()?);
         let rules = Arc::clone(&messages);
         environment.add_function("says", move |state: &State<'_, '_>, rule: &str| {
-            // The calls say their rules in English: one that is not translated stays so.
-            let found = rules.find(language_of(state), &format!("rule.{rule}"));
-            found.unwrap_or(rule).to_owned()
+            rules.rule(language_of(state), rule)
         });
         environment.add_function("t", {
             move |state: &State<'_, '_>, key: &str, gaps: Kwargs| {
