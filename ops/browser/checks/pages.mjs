@@ -1,0 +1,340 @@
+// The pages, as people use them: an organiser, somebody with a place, somebody who waits, and staff.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+
+import { launch, window } from '../lib/chromium.mjs';
+import { freePort, startInstance } from '../lib/instance.mjs';
+import { look, unseen } from '../lib/looking.mjs';
+
+const PASSWORD = 'correct horse battery';
+/** Acts if it is ever more than text. */
+const PROBE = '"><script>window.probed=1</script><img src=x onerror="window.probed=1">\'';
+
+let browser, city, mailFolder;
+
+before(async () => {
+  mailFolder = await mkdtemp(join(tmpdir(), 'cityevents-mails.'));
+  city = await startInstance(await freePort(), {
+    LIMITS__ENABLED: 'false',
+    MAIL__FOLDER: mailFolder,
+  });
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  await city?.stop();
+  if (mailFolder) await rm(mailFolder, { recursive: true });
+});
+
+/** A person with a window; what their pages complain of fails the walk. */
+async function person(options = {}) {
+  const context = await window(browser, { locale: 'en-GB', timezoneId: 'Europe/Berlin', ...options });
+  const page = await context.newPage();
+  page.complaints = [];
+  page.isWithoutScripts = options.javaScriptEnabled === false;
+  page.on('pageerror', (error) => page.complaints.push(String(error)));
+  page.on('console', (message) => {
+    const text = message.text();
+    if (message.type() === 'error' && /Security Policy|Uncaught/.test(text)) {
+      page.complaints.push(text);
+    }
+  });
+  return page;
+}
+
+async function register(page, name, email, returnTo = '') {
+  await page.goto(`${city.url}/register?return_to=${encodeURIComponent(returnTo)}`);
+  await page.fill('#name', name);
+  await page.fill('#email', email);
+  await page.fill('#password', PASSWORD);
+  await page.getByRole('main').getByRole('button').last().click();
+  await page.locator('a[href="/account"]').waitFor();
+}
+
+/** The link in the mail to an address, once it is there. */
+async function link(email, path) {
+  for (const deadline = Date.now() + 30_000; Date.now() < deadline; ) {
+    for (const name of await readdir(mailFolder)) {
+      const text = await readFile(join(mailFolder, name), 'utf8').catch(() => '');
+      const plain = text.replaceAll('=\r\n', '').replaceAll('=3D', '=');
+      const found = new RegExp(`http\\S*${path}\\?token=[\\w-]+`).exec(plain);
+      if (found && plain.includes(email)) return found[0];
+    }
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  throw new Error(`no mail to ${email} with ${path}`);
+}
+
+/** An event that is published; the page is in its room then. */
+async function publish(page, { title = 'Night of the museums', capacity = '1', text = 'All night.' }) {
+  await page.goto(`${city.url}/new`);
+  await page.fill('#title', title);
+  await page.fill('#description', text);
+  await page.fill('#city', 'Porto');
+  await page.fill('#category', 'culture');
+  await page.fill('#location', 'Rua das Flores 12');
+  await page.fill('#start_time', '2099-06-01T20:00');
+  await page.fill('#end_time', '2099-06-01T23:00');
+  await page.fill('#capacity', capacity);
+  await page.getByRole('button', { name: 'Save as draft' }).click();
+  await page.getByRole('button', { name: 'Publish', exact: true }).click();
+  await page.getByText('Published. Everybody can see it now.').waitFor();
+  return new URL(page.url()).pathname.split('/')[2];
+}
+
+async function join_(page, event) {
+  await page.goto(`${city.url}/events/${event}`);
+  await page.locator('#standing form button').click();
+}
+
+/** Raises the number of places, having seen how many that lets in. */
+async function raise(page, event, capacity, letsIn) {
+  await page.goto(`${city.url}/events/${event}/manage`);
+  await page.fill('#capacity', String(capacity));
+  await page.getByRole('button', { name: 'Look what happens' }).click();
+  await page.getByText(letsIn).waitFor();
+  await look(page);
+  await page.getByRole('button', { name: `Set to ${capacity} places` }).click();
+  await page.getByText('Saved.').waitFor();
+}
+
+async function callOff(page, event, reason) {
+  await page.goto(`${city.url}/events/${event}/manage`);
+  await page.locator('summary', { hasText: 'Call off' }).click();
+  await page.fill('#cancel-reason', reason);
+  await page.getByRole('button', { name: 'Call off' }).click();
+  await page.getByText('Called off. Everybody').waitFor();
+}
+
+for (const [how, options] of [
+  ['with scripts', {}],
+  ['without scripts', { javaScriptEnabled: false }],
+  ['on a phone, in the dark', { viewport: { width: 390, height: 844 }, colorScheme: 'dark' }],
+]) {
+  test(`from an account to a place in line, ${how}`, async () => {
+    const tag = how.replaceAll(/\W+/g, '-');
+    const live = options.javaScriptEnabled !== false;
+    const [organiser, second, third] = [await person(options), await person(options), await person(options)];
+
+    await register(organiser, 'Ada', `ada-${tag}@example.org`);
+    await organiser.goto(await link(`ada-${tag}@example.org`, '/verify-email'));
+    await organiser.getByRole('button', { name: 'Confirm my address' }).click();
+    await organiser.getByText('Your address is confirmed.').waitFor();
+    await organiser.getByRole('button', { name: 'Sign out' }).click();
+    await organiser.getByText('You are signed out.').waitFor();
+    await organiser.goto(`${city.url}/me/events`);
+    await organiser.fill('#email', `ada-${tag}@example.org`);
+    await organiser.fill('#password', PASSWORD);
+    await organiser.getByRole('main').getByRole('button').click();
+    // Back where the sign-in was asked for.
+    await organiser.waitForURL(`${city.url}/me/events`);
+
+    const event = await publish(organiser, { title: `Night ${tag}` });
+    const page = `${city.url}/events/${event}`;
+
+    // From the page of the event to an account and back.
+    await second.goto(page);
+    await second.locator('#standing a[href^="/register"]').click();
+    await register(second, 'Ben', `ben-${tag}@example.org`, `/events/${event}`);
+    await second.waitForURL(page);
+    await join_(second, event);
+    await second.getByText('You have a place').waitFor();
+
+    await register(third, 'Cleo', `cleo-${tag}@example.org`);
+    await join_(third, event);
+    await third.locator('#standing .big', { hasText: /number\s+1\s+in line/ }).waitFor();
+    if (live) await Promise.all([look(organiser), look(second), look(third)]);
+
+    await raise(organiser, event, 2, 'This lets 1 person in.');
+    if (!live) await third.goto(page);
+    // With scripts the page is not loaded again: it is told.
+    await third.getByText('You have a place').waitFor();
+
+    await third.getByRole('button', { name: 'Give my place back' }).click();
+    await third.getByText('You have given your place back.').waitFor();
+    await third.locator('#standing form button').click();
+    await third.getByText('You have a place').waitFor();
+
+    await callOff(organiser, event, 'The hall is flooded.');
+    for (const guest of [second, third]) {
+      if (!live) await guest.goto(page);
+      await guest.locator('#standing').getByText('Called off').waitFor();
+      await guest.goto(`${city.url}/me`);
+      await guest.locator('.card').getByText('Called off', { exact: true }).waitFor();
+    }
+    for (const one of [organiser, second, third]) {
+      assert.deepEqual(one.complaints, []);
+      await one.context().close();
+    }
+  });
+}
+
+test('a button that is pressed twice, and a line that breaks, count once', async () => {
+  const [organiser, guest] = [await person(), await person()];
+  await register(organiser, 'Dora', 'dora@example.org');
+  const event = await publish(organiser, { capacity: '5' });
+  await register(guest, 'Emil', 'emil@example.org');
+  await guest.goto(`${city.url}/events/${event}`);
+  // The first request never comes; of the second the answer gets lost after the server has given it.
+  let broken = 0;
+  await guest.route('**/join', async (route) => {
+    broken += 1;
+    if (broken > 2) return route.continue();
+    if (broken === 2) await route.fetch();
+    await route.abort('connectionreset');
+  });
+  await guest.locator('#standing form button').dblclick();
+  await guest.getByText('You have a place').waitFor();
+  assert.ok(broken >= 2, 'the request was not sent again');
+  await guest.reload();
+  await guest.locator('#standing').getByText('4 places free of 5').waitFor();
+  await organiser.context().close();
+  await guest.context().close();
+});
+
+test('forms keep what was typed and say what is wrong beside it', async () => {
+  const page = await person();
+  await page.goto(`${city.url}/register`);
+  // Browsers would refuse before the server does.
+  await page.locator('form.form').evaluate((form) => { form.noValidate = true; });
+  await page.fill('#name', 'Ada');
+  await page.fill('#email', 'nowhere');
+  await page.fill('#password', 'short');
+  await page.getByRole('main').getByRole('button').click();
+  await page.locator('#email-wrong').waitFor();
+  await page.locator('#password-wrong').waitFor();
+  assert.equal(await page.inputValue('#name'), 'Ada');
+  assert.equal(await page.inputValue('#email'), 'nowhere');
+  assert.equal(await page.inputValue('#password'), '');
+  await page.context().close();
+});
+
+test('scripts that people write stay text, on every page', async () => {
+  const [organiser, guest, staff] = [await person(), await person(), await person()];
+  await register(organiser, PROBE, 'probe@example.org');
+  await organiser.goto(`${city.url}/new`);
+  for (const field of ['title', 'description', 'city', 'category', 'location']) {
+    await organiser.fill(`#${field}`, field === 'city' || field === 'category' ? PROBE.slice(0, 80) : PROBE);
+  }
+  await organiser.fill('#start_time', '2099-06-01T20:00');
+  await organiser.fill('#end_time', '2099-06-01T19:00');
+  await organiser.fill('#capacity', '3');
+  await look(organiser);
+  await organiser.getByRole('button', { name: 'Save as draft' }).click();
+  // It ends before it begins: the form again, with all that was typed.
+  await organiser.locator('#end_time-wrong').waitFor();
+  assert.equal(await organiser.inputValue('#title'), PROBE);
+  await look(organiser);
+  await organiser.fill('#end_time', '2099-06-01T23:00');
+  await organiser.getByRole('button', { name: 'Save as draft' }).click();
+  await organiser.getByRole('button', { name: 'Publish', exact: true }).click();
+  const event = new URL(organiser.url()).pathname.split('/')[2];
+  await organiser.getByText('Published. Everybody').waitFor();
+  await look(organiser);
+
+  await register(guest, PROBE, 'guest@example.org', `/events/${event}`);
+  await join_(guest, event);
+  await guest.getByText('You have a place').waitFor();
+  const code = await guest.locator('.code code').textContent();
+  await organiser.fill('#code', code);
+  await organiser.locator('section[aria-labelledby=door] button').click();
+  await organiser.getByText('Welcome: the person is in.').waitFor();
+  await organiser.fill('#code', code);
+  await organiser.locator('section[aria-labelledby=door] button').click();
+  await organiser.getByText('has come through the door before').waitFor();
+  await organiser.fill('#subject', PROBE);
+  await organiser.fill('#text', PROBE);
+  await organiser.getByRole('button', { name: 'Send' }).click();
+  await organiser.getByText('Your message is on its way.').waitFor();
+  await organiser.goto(`${city.url}/events/${event}/edit`);
+  assert.equal(await organiser.inputValue('#start_time'), '2099-06-01T20:00');
+  await look(organiser);
+  await organiser.goto(`${city.url}/events/${event}/manage`);
+  await organiser.locator('td summary').click();
+  await organiser.locator('td input[name=reason]').fill(PROBE);
+  await organiser.getByRole('button', { name: 'Remove', exact: true }).click();
+  await organiser.getByText('Removed.').waitFor();
+  await guest.reload();
+  await guest.getByText(`Reason: ${PROBE}`).waitFor();
+  await look(guest);
+
+  const made = spawnSync(process.env.CITYEVENTS_BINARY, [
+    'account', 'create', '--email', 'root@example.org', '--role', 'admin',
+    '--data', city.data, '--output', 'json',
+  ]);
+  const { password } = JSON.parse(String(made.stdout));
+  await staff.goto(`${city.url}/login?return_to=/staff`);
+  await staff.fill('#email', 'root@example.org');
+  await staff.fill('#password', password);
+  await staff.getByRole('main').getByRole('button').click();
+  await staff.waitForURL(`${city.url}/staff`);
+  await look(staff);
+  const row = staff.locator('tr', { hasText: 'guest@example.org' });
+  await row.locator('summary').click();
+  await row.getByRole('button', { name: 'Lock' }).click();
+  await staff.locator('tr', { hasText: 'guest@example.org' }).getByText('Locked').waitFor();
+  await staff.goto(`${city.url}/staff/trail`);
+  await staff.getByText('ban').first().waitFor();
+  await look(staff);
+
+  const visits = [
+    '/', `/events?q=${encodeURIComponent(PROBE)}`, '/me', '/me/events', '/account',
+    `/login?return_to=${encodeURIComponent(PROBE)}`, `/register?return_to=${encodeURIComponent(PROBE)}`,
+    '/forgot', `/verify-email?token=${encodeURIComponent(PROBE)}`,
+    `/reset-password?token=${encodeURIComponent(PROBE)}`, `/no-such-page${encodeURIComponent(PROBE)}`,
+    `/events/${event}`, `/events/${event}?done=${encodeURIComponent(PROBE)}`,
+    '/events?from=never', '/events?cursor=made-up', '/events/11111111-1111-4111-8111-111111111111',
+    '/commands/11111111-1111-4111-8111-111111111111?then=//evil.org',
+  ];
+  for (const address of visits) {
+    await organiser.goto(`${city.url}${address}`);
+    await look(organiser);
+    assert.equal(await organiser.evaluate(() => globalThis.probed), undefined, address);
+  }
+  for (const one of [organiser, guest, staff]) {
+    assert.deepEqual(one.complaints, []);
+    assert.equal(await one.evaluate(() => globalThis.probed), undefined);
+    await one.context().close();
+  }
+});
+
+test('a forgotten password is set again by the link of the mail', async () => {
+  const page = await person();
+  await register(page, 'Flo', 'flo@example.org');
+  const other = await person();
+  await other.goto(`${city.url}/forgot`);
+  await other.fill('#email', 'flo@example.org');
+  await other.getByRole('main').getByRole('button').click();
+  await other.getByText('Look into your mail').waitFor();
+  await other.goto(await link('flo@example.org', '/reset-password'));
+  await look(other);
+  await other.fill('#new_password', 'another horse battery');
+  await other.getByRole('main').getByRole('button').click();
+  await other.getByText('Your new password is set.').waitFor();
+  // The other browser is signed out by it.
+  await page.goto(`${city.url}/account`);
+  await page.waitForURL(/\/login\?return_to=/);
+  await page.context().close();
+  await other.context().close();
+});
+
+test('pages speak the language that the browser or the reader chooses', async () => {
+  const page = await person({ locale: 'de-DE' });
+  await page.goto(`${city.url}/events`);
+  assert.equal(await page.getAttribute('html', 'lang'), 'de');
+  await look(page);
+  await page.getByRole('button', { name: 'English' }).click();
+  await page.waitForURL(`${city.url}/events`);
+  assert.equal(await page.getAttribute('html', 'lang'), 'en');
+  await page.context().close();
+});
+
+test('every page was looked at', () => {
+  assert.deepEqual(unseen(), []);
+});
