@@ -23,9 +23,10 @@ export async function launch() {
   return chromium.launch({ executablePath, headless: true, args: FLAGS });
 }
 
-/** A window with cookies of its own. Pages get nothing from elsewhere, fonts for example. */
-export async function window(browser) {
-  const context = await browser.newContext();
+/** A window with cookies of its own, and with `options` of playwright. Pages get nothing from
+ * elsewhere, fonts for example. */
+export async function window(browser, options = {}) {
+  const context = await browser.newContext(options);
   context.setDefaultTimeout(PATIENCE);
   const elsewhere = (url) => !HERE.has(url.hostname);
   await context.route(elsewhere, (route) => route.abort());

@@ -37,6 +37,7 @@ export async function startInstance(port, settings = {}) {
   const ended = once(child, 'exit');
   const instance = {
     url,
+    data: join(folder, 'data'),
     log: '',
     async stop() {
       child.kill('SIGTERM');

@@ -37,7 +37,7 @@ impl Came {
     fn cookie(&self, name: &str) -> Option<String> {
         let set = self.headers.get_all(SET_COOKIE).iter().map(|set| set.to_str().unwrap());
         let value = set.filter_map(|set| set.strip_prefix(&format!("{name}=")));
-        value.map(|set| set.split(';').next().unwrap().to_owned()).last()
+        value.map(|set| set.split(';').next().unwrap().to_owned()).next_back()
     }
 }
 
