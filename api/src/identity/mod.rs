@@ -6,7 +6,7 @@
 //!
 //! - An address belongs to whoever claimed it first. The claim comes before the account; one that
 //!   was left behind by a crash is taken over after a while.
-//! - People sign in by a password, or at another provider ([`oidc`]).
+//! - People sign in by a password, or at another provider (`oidc`).
 //! - A session is one login on one device. Its refresh token is used once and replaced; whoever
 //!   presents an older one than the last has stolen it or was stolen from, and the session ends.
 

@@ -1,12 +1,12 @@
 //! Pages for people: a thin layer of HTML over the calls.
 //!
-//! A page asks and writes by the product's own calls, in this process ([`calls`]), as the visitor who
+//! A page asks and writes by the product's own calls, in this process (`calls`), as the visitor who
 //! asked for it. So there is one place for rules, limits and refusals, and a page can do nothing that
 //! a program could not. Nothing here reads a table or gives a command.
 //!
 //! - Every page works without JavaScript; scripts only save a reload.
 //! - Whoever writes does so with a form and a cookie, so every write says where it comes from
-//!   ([`visitor`]), and is answered with a redirect.
+//!   (`visitor`), and is answered with a redirect.
 //! - Texts are in the catalogues of `api/web/messages`, never in handlers.
 
 mod account;

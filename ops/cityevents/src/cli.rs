@@ -63,7 +63,7 @@ pub enum Command {
     Audit(Place),
     /// Tell every command and fact that led to the present state of an event
     #[command(
-        after_help = "Examples:\n  cityevents explain --event 0b54…-8e7a --user 6fa4…-91c2\n  \
+        after_help = "Example:\n  cityevents explain --event 0b54…-8e7a --user 6fa4…-91c2\n  \
                       cityevents explain --trend 0b54…-8e7a"
     )]
     Explain(Explain),

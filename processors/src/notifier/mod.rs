@@ -2,7 +2,7 @@
 //!
 //! What happened to one person is told with the fact. What many are to be told who are in no fact
 //! (time or place changed, the organiser writes) is a piece of work that is done step by step from
-//! the tables, between other facts ([`work`]); the people of an event that was called off are in the
+//! the tables, between other facts (`work`); the people of an event that was called off are in the
 //! facts of its steps anyway.
 //!
 //! At least once: progress follows the acknowledged appends. Ids of mails are hashes of what they

@@ -20,16 +20,20 @@ pub(super) fn serve(
     runtime.block_on(async {
         let instance = instance::start(config, roles).await?;
         let lifecycle = instance.lifecycle().clone();
+        // One listener from here to the end, and listening before anybody is told that this is ready:
+        // else a signal in between ends the process at once, or is lost.
+        let mut stop = std::pin::pin!(lifecycle.wait_for_stop());
         tokio::select! {
+            biased;
+            reason = &mut stop => {
+                tracing::info!("stopping before everything was ready: {}", reason?);
+            }
             ready = instance.wait_ready() => {
                 ready?;
                 prepare(&instance).await?;
                 announce(config, roles, &instance);
-                let reason = lifecycle.wait_for_stop().await?;
+                let reason = stop.await?;
                 tracing::info!("stopping: {reason}");
-            }
-            reason = lifecycle.wait_for_stop() => {
-                tracing::info!("stopping before everything was ready: {}", reason?);
             }
         }
         let is_clean = instance.stop().await;
