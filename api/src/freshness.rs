@@ -61,6 +61,12 @@ impl Reads {
         Ok(as_of(&text))
     }
 
+    /// What a list of the index says: how far that has come in its own topic. A token is about
+    /// facts, and nothing tells when what follows from one has come through there.
+    pub(crate) fn as_of_index(&self, _presented: Presented) -> AsOf {
+        as_of(&self.index.as_of())
+    }
+
     async fn rows_pass(&self, token: ConsistencyToken) -> bool {
         let told = self.progress.wait(token.partition, token.offset, self.consistency_wait);
         let asked = async {

@@ -1,17 +1,16 @@
 //! Reads over HTTP: events and their lists, the own view of an event, the people of an event with
 //! their positions in line, and what came of a command.
 //!
-//! Rows answer by key, the lists come from the tables' own orders, and positions come from lines
-//! that are folded in this process ([`lines`]). Nothing here decides or writes anything.
+//! Rows answer by key. Lists, search and the pages of public events come from an index of them that
+//! this process keeps ([`index`]), and positions from lines that are folded here ([`lines`]).
+//! Nothing here decides or writes anything.
 //!
 //! - A read that presents the token of a write waits until rows and lines have passed it, a short
-//!   time at most; when it gave up, it says so with `X-As-Of`, and lists say that always:
-//!   `partition.offset` of the last fact that the rows have, for each partition, as in the tokens.
+//!   time at most; when it gave up, it says so with `X-As-Of`: `partition.offset` of the last fact
+//!   that the rows have, as in the tokens. Lists say that always, for each partition; those of
+//!   public events, which follow the topic `events`, say how far they are in that one.
 //! - A draft that was never public does not exist for strangers, as in the domain.
 //! - Unknown query parameters are refused: a filter that is silently left out shows wrong lists.
-//!
-//! Is absent because: relevance as an order, and full-text search over millions of events, need an
-//! index that the tables are not; `sort=relevance` is refused with a named error.
 
 #![expect(unused_qualifications, reason = "what utoipa::path writes around types")]
 
@@ -25,6 +24,7 @@ pub mod feed;
 mod following;
 mod freshness;
 pub mod identity;
+pub mod index;
 pub mod lines;
 mod lists;
 mod live;

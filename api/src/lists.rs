@@ -3,6 +3,8 @@
 //! A cursor carries the place of the last item shown, so rows that come and go elsewhere neither
 //! shift a page nor show an item twice.
 
+use std::sync::Arc;
+
 use cityevents_domain::ids::{EventId, UserId};
 use cityevents_domain::time::Timestamp;
 use cityevents_kit::Problem;
@@ -13,6 +15,8 @@ use cityevents_views::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::index::{RelevancePosition, Weights};
 
 /// A page over HTTP.
 #[derive(Debug, Serialize, ToSchema)]
@@ -54,6 +58,11 @@ impl<'a> List<'a> {
         Ok(Some(P::from_bytes(&bytes).ok_or(UnsealError)?))
     }
 
+    /// Most items of the page.
+    pub(crate) fn limit(&self) -> usize {
+        self.asked.limit as usize
+    }
+
     /// How many rows to ask for: one more than is shown, to know whether there are more.
     pub(crate) fn fetched(&self) -> usize {
         self.asked.limit as usize + 1
@@ -73,14 +82,16 @@ impl<'a> List<'a> {
         } else {
             next
         };
-        let seal = |place: P| {
-            let sealed = self.cursors.seal(self.purpose, &self.filters, &place.to_bytes());
-            sealed.map_err(|error| {
-                tracing::error!("no cursor can be sealed: {error}");
-                Problem::internal()
-            })
-        };
-        Ok(Turned { rows, next_cursor: next.map(seal).transpose()? })
+        Ok(Turned { rows, next_cursor: next.map(|place| self.seal(&place)).transpose()? })
+    }
+
+    /// The cursor of a page that begins behind a place.
+    pub(crate) fn seal(&self, place: &impl Place) -> Result<String, Problem> {
+        let sealed = self.cursors.seal(self.purpose, &self.filters, &place.to_bytes());
+        sealed.map_err(|error| {
+            tracing::error!("no cursor can be sealed: {error}");
+            Problem::internal()
+        })
     }
 }
 
@@ -133,6 +144,23 @@ timed_place! {
     OwnEventPosition { created_at, event: EventId }
     OwnJoinPosition { joined_at, event: EventId }
     ParticipantPosition { joined_at, user: UserId }
+}
+
+/// With everything that the pages of a walk are scored with.
+impl Place for RelevancePosition {
+    fn to_bytes(&self) -> Vec<u8> {
+        [&self.score.to_be_bytes()[..], &self.place.to_bytes(), &self.weights.to_bytes()].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (score, rest) = bytes.split_first_chunk::<4>()?;
+        let (place, weights) = rest.split_first_chunk::<24>()?;
+        Some(Self {
+            score: u32::from_be_bytes(*score),
+            place: EventPosition::from_bytes(place)?,
+            weights: Arc::new(Weights::from_bytes(weights)?),
+        })
+    }
 }
 
 /// A ticket of a waiting line.

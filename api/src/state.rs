@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cityevents_domain::event::Counters;
+use cityevents_domain::event::{Counters, Event};
 use cityevents_domain::ids::{CommandId, EventId, UserId};
 use cityevents_domain::time::Timestamp;
 use cityevents_kit::seal::CursorSealer;
@@ -13,6 +13,7 @@ use cityevents_views::{Views, ViewsError};
 use tokio::sync::Semaphore;
 
 use crate::identity::Names;
+use crate::index::{Index, SearchError};
 use crate::lines::Lines;
 use crate::live::STREAMS_MAX;
 use crate::metrics::ApiMetrics;
@@ -39,6 +40,8 @@ pub struct ReadsParts {
     pub views: Views,
     /// What organisers want to be called.
     pub names: Names,
+    /// The public events.
+    pub index: Arc<Index>,
     /// The waiting lines.
     pub lines: Arc<Lines>,
     /// How far the rows have come.
@@ -87,6 +90,33 @@ impl Reads {
         let row = self.parts.views.counters.counters(event).await;
         let row = row.map_err(|error| self.failed(&error))?;
         Ok(row.map(|row| row.counters).unwrap_or_default())
+    }
+
+    /// The counters of an event of the index. They come from the lines alone: a list asks nothing of
+    /// the tables, and what the lines do not know has nobody.
+    pub(crate) fn shown_counters(&self, event: &EventId) -> Counters {
+        self.parts.lines.last_counters(event).unwrap_or_default()
+    }
+
+    /// The newest counters of an event that is shown by itself.
+    pub(crate) async fn event_counters(&self, event: &Event) -> Result<Counters, Problem> {
+        // What lists may show the lines have known, if it ever had anybody.
+        match self.index.event(&event.id) {
+            Some(_) => Ok(self.shown_counters(&event.id)),
+            None => self.counters(event.id).await,
+        }
+    }
+
+    /// A search without an answer. The cause goes to the log, once, here.
+    pub(crate) fn not_searched(&self, error: &SearchError) -> Problem {
+        match error {
+            SearchError::TooManyWords => Problem::invalid("q", error.to_string()),
+            SearchError::NotReady => Problem::unavailable("the index is not ready", RETRY_AFTER),
+            SearchError::Unreadable(_) => {
+                tracing::error!("{error}");
+                Problem::unavailable("the index cannot be read now", RETRY_AFTER)
+            }
+        }
     }
 
     /// A failure of the tables as an answer. The cause goes to the log, once, here.

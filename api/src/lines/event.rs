@@ -18,6 +18,8 @@ pub(super) struct EventLine {
     counters: Counters,
     /// Of the fact that changed the event itself last.
     changed_seq: u64,
+    /// Of the event itself.
+    version: u32,
     waiting: Option<Box<Waiting>>,
     series: Option<Box<Series>>,
 }
@@ -37,6 +39,7 @@ impl EventLine {
             status: EventStatus::Draft,
             counters: Counters::default(),
             changed_seq: 0,
+            version: 0,
             waiting: None,
             series: None,
         }
@@ -55,6 +58,16 @@ impl EventLine {
     /// Which fact changed the event itself last.
     pub(super) fn changed_seq(&self) -> u64 {
         self.changed_seq
+    }
+
+    /// The version of the event itself.
+    pub(super) fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// Whether it took place, and is over.
+    pub(super) fn has_ended(&self) -> bool {
+        self.status == EventStatus::Ended
     }
 
     /// The 1-based position of somebody who waits.
@@ -90,6 +103,7 @@ impl EventLine {
                 Change::Event { event, .. } => {
                     self.status = event.status;
                     self.changed_seq = fact.event_seq;
+                    self.version = event.version;
                 }
                 Change::Registration { cause, registration, .. } => {
                     self.put(registration);

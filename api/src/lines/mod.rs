@@ -80,7 +80,18 @@ impl Lines {
         self.read(event, |line| line.counters())
     }
 
-    /// The same, and which fact changed the event itself last.
+    /// What the registrations of an event add up to, or did when it ended; `None` for one that is
+    /// unknown here.
+    pub fn last_counters(&self, event: &EventId) -> Option<Counters> {
+        self.counters(event).or_else(|| self.table.last_counters(event))
+    }
+
+    /// The version of an event that is not over, by the facts that are folded.
+    pub(crate) fn version(&self, event: &EventId) -> Option<u32> {
+        self.read(event, |line| line.version())
+    }
+
+    /// What the registrations of an event add up to, and which fact changed the event itself last.
     pub(crate) fn counters_and_change(&self, event: &EventId) -> Option<(Counters, u64)> {
         self.read(event, |line| (line.counters(), line.changed_seq()))
     }

@@ -33,7 +33,8 @@ struct Body {
     data: Vec<String>,
 }
 
-/// Names of cities that begin like this.
+/// Names of cities that begin like this, those with most events first; case and accents do not
+/// count.
 #[utoipa::path(
     get,
     path = "/api/meta/cities",
@@ -52,8 +53,7 @@ pub(super) async fn cities(
         let rule = format!("{CHARACTERS_MIN} to {CITY_CHARACTERS_MAX} characters");
         return Err(Problem::invalid("q", rule));
     }
-    let as_of = reads.settle_list(presented).await?;
-    let data = reads.views.events.cities(prefix, NAMES_MAX).await;
-    let data = data.map_err(|error| reads.failed(&error))?;
+    let as_of = reads.as_of_index(presented);
+    let data = reads.index.cities(&prefix, NAMES_MAX);
     Ok(Answer::new(Body { data }, as_of).into_response())
 }

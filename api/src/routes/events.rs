@@ -12,7 +12,6 @@ use cityevents_kit::keys::OptionalCaller;
 use cityevents_kit::openapi::{EventPath, NotThere, PageParameters};
 use cityevents_kit::problem::InvalidFields;
 use cityevents_kit::seal::FilterHash;
-use cityevents_views::{EventFilter, EventPosition, EventsQuery};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use utoipa::IntoParams;
@@ -21,6 +20,7 @@ use super::{NoParameters, given};
 use crate::answer::Answer;
 use crate::card::Card;
 use crate::freshness::Presented;
+use crate::index::{ByStart, Filter, Index, Next, Order, Search};
 use crate::lists::{List, ListBody};
 use crate::state::Reads;
 
@@ -52,12 +52,17 @@ struct Filters {
     city: Option<String>,
     category: Option<String>,
     words: Option<String>,
+    by_relevance: bool,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
     excludes_expired: bool,
 }
 
-/// Published events, by start.
+/// Published events, by start or by how well they fit what is searched for.
+///
+/// `q` finds events that have all of its words in title, description or city, each from its
+/// beginning; in scripts without spaces, anywhere inside unbroken text. Case and accents do not
+/// count.
 #[utoipa::path(
     get,
     path = "/api/events",
@@ -113,8 +118,8 @@ pub(super) async fn one(
     presented: Presented,
 ) -> Result<Response, Problem> {
     let as_of = reads.settle(presented).await?;
-    let event = reads.visible_event(id, caller.as_ref()).await?;
-    let counters = reads.counters(id).await?;
+    let event = reads.shown_event(id, caller.as_ref(), presented).await?;
+    let counters = reads.event_counters(&event).await?;
     let organizer = reads.names.name(&event.owner).await;
     let body = EventBody::new(&event, &counters, reads.now());
     let body = body.with_organizer(organizer.as_deref());
@@ -128,20 +133,29 @@ async fn respond(
     presented: Presented,
 ) -> Result<Response, Problem> {
     let list = List::new(&reads.cursors, "events", filters.hash(), page);
-    let (after, now) = (list.after()?, reads.now());
-    let as_of = reads.settle_list(presented).await?;
-    let query = EventsQuery { filter: filters.at(now), after, limit: list.fetched() };
-    let fetched = reads.views.events.events(query).await;
-    let fetched = fetched.map_err(|error| reads.failed(&error))?;
-    let turned = list.turn(fetched, |row| {
-        let start_time = row.event.fields.start_time;
-        Some(EventPosition { start_time, event: row.event.id })
-    })?;
-    let (rows, next_cursor) = turned.split();
-    let mut known = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let counters = reads.counters(row.event.id).await?;
-        known.push((&row.event, counters, reads.names.name(&row.event.owner).await));
+    let now = reads.now();
+    let as_of = reads.as_of_index(presented);
+    let (limit, filter) = (list.limit(), filters.at(now));
+    let found = match filters.words {
+        None => reads.index.page(&ByStart { filter, after: list.after()?, limit }),
+        Some(typed) => {
+            let order = match filters.by_relevance {
+                true => Order::Relevance { after: list.after()? },
+                false => Order::Start { after: list.after()? },
+            };
+            let found = reads.index.search(Search { typed, filter, order, limit }).await;
+            found.map_err(|error| reads.not_searched(&error))?
+        }
+    };
+    let next_cursor = match &found.next {
+        None => None,
+        Some(Next::Start(place)) => Some(list.seal(place)?),
+        Some(Next::Relevance(place)) => Some(list.seal(place)?),
+    };
+    let mut known = Vec::with_capacity(found.events.len());
+    for event in &found.events {
+        let organizer = reads.names.name(&event.owner).await;
+        known.push((event, reads.shown_counters(&event.id), organizer));
     }
     let items = known.iter().map(|(event, counters, organizer)| {
         Card::new(event, counters, now).organized_by(organizer.as_deref())
@@ -177,13 +191,14 @@ impl ListParameters {
         {
             invalid.add("to", "must be after from");
         }
-        match given(self.sort).as_deref() {
-            None | Some("time") => {}
-            Some("relevance") => {
-                invalid.add("sort", "relevance is not available here; write time");
+        let by_relevance = match given(self.sort).as_deref() {
+            None | Some("time") => false,
+            Some("relevance") => true,
+            Some(_) => {
+                invalid.add("sort", "write time or relevance");
+                false
             }
-            Some(_) => invalid.add("sort", "write time"),
-        }
+        };
         let excludes_expired = match given(self.exclude_expired).as_deref() {
             None | Some("false") => false,
             Some("true") => true,
@@ -193,7 +208,10 @@ impl ListParameters {
             }
         };
         invalid.into_result()?;
-        Ok(Filters { city, category, words, from, to, excludes_expired })
+        // Without a word to look for there is nothing to be relevant to.
+        let words = words.filter(|typed| Index::has_words(typed));
+        let by_relevance = by_relevance && words.is_some();
+        Ok(Filters { city, category, words, by_relevance, from, to, excludes_expired })
     }
 }
 
@@ -209,19 +227,19 @@ impl Filters {
             ("q", self.words.as_deref()),
             ("from", from.as_deref()),
             ("to", to.as_deref()),
+            ("sort", self.by_relevance.then_some("relevance")),
             ("exclude_expired", self.excludes_expired.then_some("true")),
         ];
         FilterHash::of(filters.into_iter().filter_map(|(name, value)| Some((name, value?))))
     }
 
-    fn at(self, now: Timestamp) -> EventFilter {
-        EventFilter {
-            city: self.city,
-            category: self.category,
+    fn at(&self, now: Timestamp) -> Filter {
+        Filter {
+            city: self.city.clone(),
+            category: self.category.clone(),
             starts_from: self.from,
             starts_before: self.to,
             not_ended_at: self.excludes_expired.then_some(now),
-            words: self.words,
         }
     }
 }

@@ -67,13 +67,13 @@ pub(super) async fn view(
     presented: Presented,
 ) -> Result<Response, Problem> {
     let as_of = reads.settle(presented).await?;
-    let event = reads.visible_event(id, caller.as_ref()).await?;
+    let event = reads.shown_event(id, caller.as_ref(), presented).await?;
     let (registration, ban) = match &caller {
         Some(caller) => standing(&reads, id, caller).await?,
         None => (None, None),
     };
     let now = reads.now();
-    let counters = reads.counters(id).await?;
+    let counters = reads.event_counters(&event).await?;
     let situation = Situation {
         event: &event,
         counters,

@@ -11,6 +11,7 @@ async fn every_malformed_request_gets_a_named_error() {
     let event = world.publish(OWNER, fields("Concert", 1)).await;
     let long = "x".repeat(81);
     let longer = "y".repeat(201);
+    let many_words: String = (0..17).map(|number| format!("w{number}+")).collect();
     let huge = "z".repeat(3_000);
     // What is asked for, the status, and the field that is named.
     let table: Vec<(String, u16, &str)> = [
@@ -34,7 +35,7 @@ async fn every_malformed_request_gets_a_named_error() {
         (&format!("/api/events?cursor={huge}"), "cursor"),
         ("/api/events?cursor=a&cursor=b", "cursor"),
         ("/api/events?sort=title", "sort"),
-        ("/api/events?sort=relevance", "sort"),
+        ("/api/events?sort=Relevance", "sort"),
         ("/api/events?sort=TIME", "sort"),
         ("/api/events?exclude_expired=yes", "exclude_expired"),
         ("/api/events?exclude_expired=1", "exclude_expired"),
@@ -49,6 +50,7 @@ async fn every_malformed_request_gets_a_named_error() {
         (&format!("/api/events?city={long}"), "city"),
         (&format!("/api/events?category={long}"), "category"),
         (&format!("/api/events?q={longer}"), "q"),
+        (&format!("/api/events?sort=relevance&q={}", many_words), "q"),
         ("/api/events?city=a&city=b", "city"),
         ("/api/events?town=Porto", "town"),
         ("/api/events?City=Porto", "City"),

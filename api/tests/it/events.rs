@@ -71,6 +71,7 @@ async fn the_list_goes_by_start_and_every_filter_holds() {
     for fields in [blues, starting("Jazz brunch", 20), lisbon, starting("音楽祭", 40)] {
         world.publish(OWNER, fields).await;
     }
+    world.searched().await;
     world.facts.clock.advance(13 * HOUR_MS);
     let at = |hours: i64| {
         let at = NOW_MS + hours * HOUR_MS;
@@ -86,6 +87,9 @@ async fn the_list_goes_by_start_and_every_filter_holds() {
         ("?q=bru".into(), vec!["Jazz brunch"]),
         ("?q=%E6%A5%BD".into(), vec!["音楽祭"]),
         ("?q=nothing+like+it".into(), vec![]),
+        ("?sort=relevance&q=NIGHT+port".into(), vec!["Night blues"]),
+        ("?sort=relevance".into(), all.clone()),
+        ("?q=--".into(), all.clone()),
         (format!("?from={}", at(20)), all[1..].to_vec()),
         (format!("?to={}", at(20)), vec!["Fado"]),
         (format!("?from={}&to={}", at(20), at(40)), all[1..3].to_vec()),

@@ -596,6 +596,9 @@ pub struct Bench {
     /// How many registrations, for `restore` and `memory`
     #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u32).range(1_000..=50_000_000))]
     pub registrations: u32,
+    /// How many public events, for `feed`
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1_000..=5_000_000))]
+    pub published: u32,
     /// Folder for data [default: a temporary one]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
@@ -642,6 +645,8 @@ pub enum Scenario {
     Mail,
     /// Views of events: folded, kept, taken in over HTTP
     Signals,
+    /// Lists, events, search and deep pages with a million public events
+    Feed,
     /// Break things under load, on real servers, and prove that every promise was kept
     Chaos,
 }

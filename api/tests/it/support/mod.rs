@@ -2,5 +2,6 @@
 
 pub mod facts;
 pub mod flaky;
+pub mod published;
 pub mod rows;
 pub mod world;

@@ -13,6 +13,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use cityevents_api::feed::{self, Feed};
 use cityevents_api::identity::Names;
+use cityevents_api::index::{Index, IndexPlace};
 use cityevents_api::lines::Lines;
 use cityevents_api::{ApiMetrics, ProjectionProgress, Reads, ReadsParts, router};
 use cityevents_domain::actor::{Actor, Role};
@@ -33,6 +34,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::facts::{Facts, Linked, person, user};
+use super::published::Published;
 use super::rows;
 
 pub const PROJECTION: &str = "projection";
@@ -60,6 +62,8 @@ pub struct World {
     pub facts: Facts,
     pub views: Views,
     pub lines: Arc<Lines>,
+    pub index: Arc<Index>,
+    pub published: Published,
     pub progress: Arc<ProjectionProgress>,
     pub pending: Arc<Mutex<BTreeSet<(CommandId, UserId)>>>,
     /// Those of whoever takes writes in.
@@ -85,6 +89,8 @@ impl World {
         let facts = Facts::new(PARTITIONS);
         let views = Views::memory();
         let lines = Arc::new(crate::lines::start(&facts, PARTITIONS));
+        let published = Published::new(&facts.log, PARTITIONS);
+        let index = published.index(&facts.log, facts.clock(), IndexPlace::Memory);
         let progress = Arc::new(ProjectionProgress::new(PARTITIONS));
         let folder = tempfile::tempdir().unwrap();
         let overrides = vec![("data.dir".to_owned(), folder.path().display().to_string())];
@@ -100,6 +106,7 @@ impl World {
             views: views.clone(),
             names: Names::new(views.records.clone(), facts.clock()),
             lines: Arc::clone(&lines),
+            index: Arc::clone(&index),
             progress: Arc::clone(&progress),
             projection: PROJECTION.to_owned(),
             cursors,
@@ -118,6 +125,8 @@ impl World {
             facts,
             views,
             lines,
+            index,
+            published,
             progress,
             pending,
             receipts,
@@ -185,6 +194,14 @@ impl World {
     }
 
     pub async fn show_rows(&self, linked: &Linked) {
+        if let Some(fact) = &linked.fact {
+            let last = self.published.publish(fact);
+            if let Some((partition, offset)) = last {
+                let at_most = Duration::from_secs(20);
+                let is_there = self.index.wait(partition, offset, false, at_most).await;
+                assert!(is_there, "{:?}", self.index.problem());
+            }
+        }
         let mut mutations = linked.fact.as_ref().map(rows::of_fact).unwrap_or_default();
         let next_offset = linked.offset + 1;
         let progress = ProgressRow {
@@ -197,6 +214,14 @@ impl World {
         self.write(mutations).await;
         if self.tells_progress {
             self.progress.advance(linked.partition, next_offset);
+        }
+    }
+
+    /// Waits until searches find everything that is public.
+    pub async fn searched(&self) {
+        for (partition, offset) in self.published.last() {
+            let at_most = Duration::from_secs(20);
+            assert!(self.index.wait(partition, offset, true, at_most).await);
         }
     }
 

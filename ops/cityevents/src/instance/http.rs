@@ -10,6 +10,7 @@ use cityevents_api::feed::{self, Feed};
 use cityevents_api::identity::{
     self, AllowanceMetrics, Identity, IdentityParts, LeaveEvents, Names, SharedAllowances,
 };
+use cityevents_api::index::{Index, IndexMetrics, IndexOptions, IndexPlace};
 use cityevents_api::lines::{Lines, LinesMetrics, LinesOptions};
 use cityevents_api::standing::{
     AccountChanges, AccountStandings, StandingsMetrics, forget_sessions, sweep,
@@ -256,12 +257,17 @@ fn reads(
     let component = parts.lifecycle.register("lines", Stage::Background, STOP_BUDGET);
     let watched = lines.clone();
     tokio::spawn(watch(component, move || watched.problem()));
+    let index = Arc::new(index(parts)?);
+    let component = parts.lifecycle.register("index", Stage::Background, STOP_BUDGET);
+    let watched = index.clone();
+    tokio::spawn(watch(component, move || watched.problem()));
     let is_pending = move |command: &CommandId, user: &UserId| {
         client.as_ref().is_some_and(|client| client.is_pending(command, user))
     };
     Ok(Reads::new(ReadsParts {
         views: views.clone(),
         names: Names::new(views.records.clone(), source.clock.clone()),
+        index,
         lines,
         progress: progress.clone(),
         projection: projection::NAME.to_owned(),
@@ -279,6 +285,20 @@ fn mail_requests(parts: &Parts<'_>) -> anyhow::Result<Requests> {
     let topic = topic::EMAILS.full_name(&parts.context.prefix);
     let log = parts.context.log().clone();
     Ok(tokio::task::block_in_place(|| Requests::start(log, topic.into()))?)
+}
+
+/// The public events.
+fn index(parts: &Parts<'_>) -> anyhow::Result<Index> {
+    let (config, source) = (parts.config, &parts.context.source);
+    let folder = config.index.folder.clone();
+    Ok(Index::start(IndexOptions {
+        log: source.log.clone(),
+        topic: topic::EVENTS.full_name(&parts.context.prefix).into(),
+        place: IndexPlace::Folder(folder.unwrap_or_else(|| config.data.dir.join("index"))),
+        memory_bytes: usize::try_from(config.index.memory)?,
+        clock: source.clock.clone(),
+        metrics: parts.metrics.register(IndexMetrics::new),
+    })?)
 }
 
 /// Tells every instance of changes of accounts.

@@ -152,6 +152,12 @@ sections! {
         #[serde(with = "duration")]
         consistency_wait: Duration,
     }
+    /// `[index]`: the public events, for lists and search.
+    Index {
+        folder: Option<PathBuf>,
+        #[serde(with = "size")]
+        memory: u64,
+    }
     /// `[registration]`: the workers that decide.
     Registration {
         snapshot_every_facts: u64,
@@ -366,6 +372,8 @@ pub struct Config {
     pub breaker: Breaker,
     /// `[views]`
     pub views: Views,
+    /// `[index]`
+    pub index: Index,
     /// `[registration]`
     pub registration: Registration,
     /// `[ingest]`

@@ -212,6 +212,12 @@ pub(super) fn validate(config: &Config) -> Vec<(&'static str, String)> {
     check("tokens.ttl", tokens.ttl >= second, "at least 1s");
     check("tokens.ttl_max", tokens.ttl_max >= tokens.ttl, "at least tokens.ttl");
     check("tokens.leeway", tokens.leeway <= Duration::from_secs(60), "at most 1min");
+    let memory = config.index.memory;
+    check(
+        "index.memory",
+        (15 << 20..=4_000 << 20).contains(&memory),
+        "between 15 MiB and 4000 MiB",
+    );
     check("tokens.cache_max", tokens.cache_max >= 1, "at least 1");
 
     let keys = &config.keys;

@@ -9,6 +9,7 @@ mod backlog;
 pub mod chaos;
 mod codec;
 mod decide;
+mod feed;
 mod http;
 mod ingest;
 mod kafka;
@@ -51,6 +52,8 @@ struct Plan {
     rate: u32,
     /// For `restore` and `memory`.
     registrations: u32,
+    /// For `feed`.
+    published: u32,
     /// Where data goes.
     folder: PathBuf,
     /// What `http` measures.
@@ -85,6 +88,7 @@ pub(super) fn run(arguments: &Bench) -> anyhow::Result<ExitCode> {
         seconds: Duration::from_secs(arguments.seconds.into()),
         rate: arguments.rate,
         registrations: arguments.registrations,
+        published: arguments.published,
         folder,
         target: arguments.target.clone(),
         kafka: arguments.servers.kafka.is_some().then(|| config.clone()),
@@ -109,6 +113,7 @@ pub(super) fn run(arguments: &Bench) -> anyhow::Result<ExitCode> {
         Scenario::Logins => logins::measure,
         Scenario::Streams => streams::measure,
         Scenario::Signals => signals::measure,
+        Scenario::Feed => feed::measure,
         Scenario::Chaos => return chaos::run(arguments),
     };
     let mut runs = Vec::new();

@@ -1,0 +1,323 @@
+//! The public events in memory: by id, and in the orders that lists have.
+//!
+//! This is what lists, cards and details are made of, and what says of anything found by text
+//! whether it is still so: a document of the text index counts only while its *tag* is the one that
+//! its event has here. So what changes is gone from searches at once, and the text index may be
+//! behind.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use cityevents_domain::event::{Event, EventStatus};
+use cityevents_domain::ids::EventId;
+use cityevents_domain::time::Timestamp;
+use cityevents_views::EventPosition;
+use cityevents_views::text::fold as fold_case;
+
+use super::cities::Cities;
+use super::query::{ByStart, Filter, Found, Next, first_at, place_of};
+
+/// Which change of which slot a document shows: the slot above, the change below.
+pub(super) type Tag = u64;
+
+/// What was loaded contradicts itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("two documents claim the same event")]
+pub(super) struct Contradiction;
+
+/// All public events.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    by_id: HashMap<EventId, u32>,
+    /// The slots in the order of starts, for everything that a list can be narrowed to.
+    lists: HashMap<Scope, BTreeMap<EventPosition, u32>>,
+    /// Cities and categories, but for case, as numbers.
+    names: HashMap<Box<str>, u32>,
+    cities: Cities,
+    changes: u32,
+}
+
+/// A place for an event. Everything that tells whether a list shows it stands here, so that a
+/// search does not have to look at the event.
+#[derive(Debug)]
+struct Slot {
+    event: Option<Arc<Event>>,
+    place: EventPosition,
+    end_time: Timestamp,
+    change: u32,
+    city: u32,
+    category: u32,
+    is_over: bool,
+}
+
+/// A list: what is over apart from what is not, all or one city, all or one category.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Scope {
+    is_over: bool,
+    city: Option<u32>,
+    category: Option<u32>,
+}
+
+/// The conditions that a search checks here.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    starts_from: Option<Timestamp>,
+    starts_before: Option<Timestamp>,
+    not_ended_at: Option<Timestamp>,
+}
+
+impl Bounds {
+    pub(super) const fn of(filter: &Filter) -> Self {
+        Self {
+            starts_from: filter.starts_from,
+            starts_before: filter.starts_before,
+            not_ended_at: filter.not_ended_at,
+        }
+    }
+
+    fn admit(&self, slot: &Slot) -> bool {
+        let start = slot.place.start_time;
+        self.not_ended_at.is_none_or(|now| !slot.is_over && slot.end_time > now)
+            && self.starts_from.is_none_or(|from| start >= from)
+            && self.starts_before.is_none_or(|before| start < before)
+    }
+}
+
+impl Table {
+    /// Of stored events with their tags, and the number of the last change.
+    pub(super) fn load(rows: Vec<(Tag, Event)>, changes: u32) -> Result<Self, Contradiction> {
+        let mut table = Self { changes, ..Self::default() };
+        let slots = rows.iter().map(|(tag, _)| slot_of(*tag) as usize + 1).max().unwrap_or(0);
+        table.slots.resize_with(slots, Slot::empty);
+        table.by_id.reserve(rows.len());
+        let mut cities: HashMap<Box<str>, u32> = HashMap::new();
+        let mut order = Vec::with_capacity(rows.len());
+        for (tag, event) in rows {
+            let number = slot_of(tag);
+            match cities.get_mut(event.fields.city.as_str()) {
+                Some(count) => *count += 1,
+                None => drop(cities.insert(event.fields.city.as_str().into(), 1)),
+            }
+            let slot = table.slot(event, change_of(tag));
+            order.push((slot.place, number));
+            if table.by_id.insert(slot.place.event, number).is_some() {
+                return Err(Contradiction);
+            }
+            if let Some(place) = table.slots.get_mut(number as usize) {
+                if place.event.is_some() {
+                    return Err(Contradiction);
+                }
+                *place = slot;
+            }
+        }
+        order.sort_unstable();
+        // In their order, trees are built fastest.
+        let mut lists: HashMap<Scope, Vec<(EventPosition, u32)>> = HashMap::new();
+        for (place, number) in order {
+            for scope in table.slots[number as usize].scopes() {
+                lists.entry(scope).or_default().push((place, number));
+            }
+        }
+        table.lists =
+            lists.into_iter().map(|(scope, list)| (scope, list.into_iter().collect())).collect();
+        for (city, count) in cities {
+            table.cities.add(&city, &fold_case(&city), count);
+        }
+        let free = |(number, slot): (usize, &Slot)| slot.event.is_none().then_some(number as u32);
+        table.free = table.slots.iter().enumerate().filter_map(free).collect();
+        Ok(table)
+    }
+
+    /// Shows an event as it is now. Returns the tag of the document that is to show it, and
+    /// whether it was there before.
+    pub(super) fn put(&mut self, event: Event) -> (Tag, bool) {
+        let id = event.id;
+        let was_there = self.remove(&id);
+        self.changes = self.changes.wrapping_add(1);
+        let change = self.changes;
+        self.cities.add(&event.fields.city, &fold_case(&event.fields.city), 1);
+        let slot = self.slot(event, change);
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::empty());
+            (self.slots.len() - 1) as u32
+        });
+        for scope in slot.scopes() {
+            self.lists.entry(scope).or_default().insert(slot.place, number);
+        }
+        self.by_id.insert(id, number);
+        if let Some(place) = self.slots.get_mut(number as usize) {
+            *place = slot;
+        }
+        ((u64::from(number) << 32) | u64::from(change), was_there)
+    }
+
+    /// Shows an event no longer. Returns whether it did.
+    pub(super) fn remove(&mut self, id: &EventId) -> bool {
+        let Some(number) = self.by_id.remove(id) else { return false };
+        let Some(place) = self.slots.get_mut(number as usize) else { return false };
+        let slot = std::mem::replace(place, Slot::empty());
+        self.free.push(number);
+        for scope in slot.scopes() {
+            if let Some(list) = self.lists.get_mut(&scope) {
+                list.remove(&slot.place);
+                if list.is_empty() {
+                    self.lists.remove(&scope);
+                }
+            }
+        }
+        if let Some(event) = &slot.event {
+            self.cities.remove(&event.fields.city, &fold_case(&event.fields.city));
+        }
+        true
+    }
+
+    /// An event that lists may show.
+    pub(super) fn event(&self, id: &EventId) -> Option<&Arc<Event>> {
+        self.slots.get(*self.by_id.get(id)? as usize)?.event.as_ref()
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// The number of the last change.
+    pub(super) const fn changes(&self) -> u32 {
+        self.changes
+    }
+
+    /// Names of cities that begin like this.
+    pub(super) fn cities(&self, typed: &str, limit: usize) -> Vec<String> {
+        self.cities.beginning_with(typed, limit)
+    }
+
+    /// Where the event of a document stands, if the document shows it as it is and the conditions
+    /// hold.
+    pub(super) fn place(&self, tag: Tag, bounds: &Bounds) -> Option<EventPosition> {
+        let slot = self.slots.get(slot_of(tag) as usize)?;
+        let is_current = slot.event.is_some() && slot.change == change_of(tag);
+        (is_current && bounds.admit(slot)).then_some(slot.place)
+    }
+
+    /// The event of a document, if the document shows it as it is.
+    pub(super) fn shown_by(&self, tag: Tag) -> Option<Arc<Event>> {
+        let slot = self.slots.get(slot_of(tag) as usize)?;
+        slot.event.clone().filter(|_| slot.change == change_of(tag))
+    }
+
+    /// A page in the order of starts.
+    pub(super) fn page(&self, asked: &ByStart) -> Found {
+        let filter = &asked.filter;
+        let number = |name: &Option<String>| match name {
+            None => Some(None),
+            Some(name) => self.names.get(fold_case(name).as_str()).map(|number| Some(*number)),
+        };
+        let (Some(city), Some(category)) = (number(&filter.city), number(&filter.category)) else {
+            return Found { events: Vec::new(), next: None };
+        };
+        let begin = match (asked.after, filter.starts_from.map(first_at)) {
+            (Some(after), Some(from)) if after < from => Bound::Included(from),
+            (Some(after), _) => Bound::Excluded(after),
+            (None, Some(from)) => Bound::Included(from),
+            (None, None) => Bound::Unbounded,
+        };
+        let list = |is_over| {
+            let list = self.lists.get(&Scope { is_over, city, category });
+            list.into_iter().flat_map(|list| list.range((begin, Bound::Unbounded)))
+        };
+        let over = filter.not_ended_at.is_none().then(|| list(true)).into_iter().flatten();
+        let bounds = Bounds::of(filter);
+        let shown = Merged { one: list(false).peekable(), other: over.peekable() }
+            .take_while(|(place, _)| {
+                filter.starts_before.is_none_or(|before| place.start_time < before)
+            })
+            .filter_map(|(_, number)| self.slots.get(*number as usize))
+            .filter(|slot| bounds.admit(slot))
+            .filter_map(|slot| slot.event.clone());
+        let mut events: Vec<_> = shown.take(asked.limit.saturating_add(1)).collect();
+        let has_more = events.len() > asked.limit;
+        events.truncate(asked.limit);
+        let next = events.last().filter(|_| has_more).map(|last| Next::Start(place_of(last)));
+        Found { events, next }
+    }
+
+    fn slot(&mut self, event: Event, change: u32) -> Slot {
+        Slot {
+            place: place_of(&event),
+            end_time: event.fields.end_time,
+            change,
+            city: self.number(&event.fields.city),
+            category: self.number(&event.fields.category),
+            is_over: event.status != EventStatus::Published,
+            event: Some(Arc::new(event)),
+        }
+    }
+
+    fn number(&mut self, name: &str) -> u32 {
+        let folded = fold_case(name);
+        if let Some(number) = self.names.get(folded.as_str()) {
+            return *number;
+        }
+        let number = self.names.len() as u32;
+        self.names.insert(folded.into(), number);
+        number
+    }
+}
+
+impl Slot {
+    const fn empty() -> Self {
+        Self {
+            event: None,
+            place: first_at(Timestamp::MIN),
+            end_time: Timestamp::MIN,
+            change: 0,
+            city: 0,
+            category: 0,
+            is_over: false,
+        }
+    }
+
+    /// The lists that its event is in.
+    fn scopes(&self) -> [Scope; 4] {
+        let scope = |city, category| Scope { is_over: self.is_over, city, category };
+        let (city, category) = (Some(self.city), Some(self.category));
+        [scope(None, None), scope(city, None), scope(None, category), scope(city, category)]
+    }
+}
+
+const fn slot_of(tag: Tag) -> u32 {
+    (tag >> 32) as u32
+}
+
+const fn change_of(tag: Tag) -> u32 {
+    tag as u32
+}
+
+/// Two lists as one.
+struct Merged<'a, One, Other>
+where
+    One: Iterator<Item = (&'a EventPosition, &'a u32)>,
+    Other: Iterator<Item = (&'a EventPosition, &'a u32)>,
+{
+    one: std::iter::Peekable<One>,
+    other: std::iter::Peekable<Other>,
+}
+
+impl<'a, One, Other> Iterator for Merged<'a, One, Other>
+where
+    One: Iterator<Item = (&'a EventPosition, &'a u32)>,
+    Other: Iterator<Item = (&'a EventPosition, &'a u32)>,
+{
+    type Item = (&'a EventPosition, &'a u32);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match (self.one.peek(), self.other.peek()) {
+            (Some((one, _)), Some((other, _))) if other < one => self.other.next(),
+            (None, _) => self.other.next(),
+            _ => self.one.next(),
+        }
+    }
+}
