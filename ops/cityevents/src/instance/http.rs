@@ -1,6 +1,7 @@
 //! The listeners: routes that write, routes that read, and the operations beside them.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -287,14 +288,26 @@ fn mail_requests(parts: &Parts<'_>) -> anyhow::Result<Requests> {
     Ok(tokio::task::block_in_place(|| Requests::start(log, topic.into()))?)
 }
 
+/// Where the index is when nobody says. Processes of a cluster that are on one machine may have one
+/// data folder, and an index belongs to one process.
+fn index_folder(config: &Config, member: &str) -> PathBuf {
+    let folder = config.data.dir.join("index");
+    if !config.is_cluster() {
+        return folder;
+    }
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
+    folder.join(member.replace(|letter| !is_plain(letter), "_"))
+}
+
 /// The public events.
 fn index(parts: &Parts<'_>) -> anyhow::Result<Index> {
     let (config, source) = (parts.config, &parts.context.source);
     let folder = config.index.folder.clone();
+    let folder = folder.unwrap_or_else(|| index_folder(config, parts.member));
     Ok(Index::start(IndexOptions {
         log: source.log.clone(),
         topic: topic::EVENTS.full_name(&parts.context.prefix).into(),
-        place: IndexPlace::Folder(folder.unwrap_or_else(|| config.data.dir.join("index"))),
+        place: IndexPlace::Folder(folder),
         memory_bytes: usize::try_from(config.index.memory)?,
         clock: source.clock.clone(),
         metrics: parts.metrics.register(IndexMetrics::new),

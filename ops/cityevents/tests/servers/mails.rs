@@ -40,7 +40,8 @@ fn a_join_at_one_process_ends_as_a_mail_from_another_and_is_not_sent_again() {
     assert_eq!(post(serves.http, &publish, &owner, &Value::Null).status, 200);
     let joined = Instant::now();
     let join = format!("/api/events/{event}/join");
-    assert_eq!(post(serves.http, &join, &ada, &Value::Null).status, 200);
+    let keyed = format!("{ada}idempotency-key: ada-1\r\n");
+    assert_eq!(post(serves.http, &join, &keyed, &Value::Null).status, 200);
     let to_ada = |words: &str| {
         let mails = mails(inbox.path());
         mails.iter().filter(|mail| mail.contains("ada@") && mail.contains(words)).count()

@@ -140,6 +140,10 @@ fn a_process_that_may_only_look_names_what_is_missing_and_registers_nothing() {
         "user-signals",
         "trends",
         "account-changes",
+        "emails",
+        "emails-retry-10s",
+        "emails-retry-1m",
+        "emails-retry-10m",
     ];
     let expected = topics.map(|name| format!("{}{name}-value", looking.prefix));
     assert_eq!(subjects[..], expected);

@@ -1,6 +1,5 @@
-//! Trends on one Kafka and one Cassandra: fenced batches, rows, and a takeover in between.
+//! Trends on one Kafka and one Cassandra: fenced batches and rows.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -80,7 +79,7 @@ fn published(cluster: &Cluster) -> Vec<Trend> {
 }
 
 #[test]
-fn joins_and_views_move_the_rows_through_fenced_batches_and_a_takeover() {
+fn joins_move_the_rows_through_fenced_batches() {
     let cluster = Cluster::with_topics("trends")
         .setting("CITYEVENTS__SCYLLA__NODES", stack::cassandra())
         .setting("CITYEVENTS__SCYLLA__KEYSPACE", format!("trends_{}", std::process::id()))
@@ -102,44 +101,16 @@ fn joins_and_views_move_the_rows_through_fenced_batches_and_a_takeover() {
     let back = Process::start_with(&cluster, "trending,profiles").until_ready();
     let http = front.http;
     let loud = publish(http, &people[0], "Loud");
-    let quiet = publish(http, &people[0], "Quiet");
+    publish(http, &people[0], "Quiet");
     for person in &people[1..4] {
         let joined = post(http, person, &format!("/api/events/{loud}/join"), "j", &Value::Null);
         assert_eq!(joined.status, 200, "{}", joined.text());
     }
     wait_for(http, &[("Loud", 18), ("Quiet", 0)]);
-    // Killed, and another takes over: it reads what was published and goes on from there.
-    drop(back);
-    let before = published(&cluster);
-    let views = json!([{ "event_type": "view", "event_id": quiet }]);
-    for person in &people {
-        let looked = post(http, person, "/api/feed/track", "v", &views);
-        assert_eq!(looked.status, 202, "{}", looked.text());
-    }
-    let joined = post(http, &people[4], &format!("/api/events/{quiet}/join"), "j", &Value::Null);
-    assert_eq!(joined.status, 200, "{}", joined.text());
-    let back = Process::start_with(&cluster, "trending,profiles").until_ready();
-    wait_for(http, &[("Loud", 18), ("Quiet", 9)]);
-
-    let after = published(&cluster);
-    let of = |trends: &[Trend], event: &str| {
-        trends.iter().filter(|trend| trend.event.to_string() == event).count()
-    };
-    assert_eq!(of(&after, &loud), of(&before, &loud), "nothing is published twice");
-    let last: BTreeMap<_, _> = after.iter().map(|trend| (trend.event, trend)).collect();
-    assert!(last.values().all(|trend| trend.state == TrendState::Ranked), "{last:?}");
-    let explained = cluster.run(&["explain", "--trend", &quiet, "--output", "json"]).json();
-    assert_eq!((&explained["views_24h"], &explained["joins_24h"]), (&json!(6), &json!(1)));
-    // Whoever joined a film has a taste now.
-    let headers = [("authorization", &*people[4])];
-    poll_for(|| {
-        let feed = web::once(http, "GET", "/api/feed/recommended", &headers, b"").json();
-        (feed["feed_type"] == "personalized").then_some(())
-    });
     // Called off: it is gone, and its slot is empty.
     let path = format!("/api/events/{loud}/cancel-event");
     assert_eq!(post(http, &people[0], &path, "c", &Value::Null).status, 200);
-    wait_for(http, &[("Quiet", 9)]);
+    wait_for(http, &[("Quiet", 0)]);
     let dropped = poll_for(|| {
         published(&cluster).into_iter().find(|trend| trend.state == TrendState::Dropped)
     });
