@@ -115,18 +115,34 @@ if (event) {
     return navigation ? navigation.responseStart : performance.now();
   }
 
-  // The panel as the server sees it now.
+  // The panel as the server sees it now. What was just done stays said until something else happens.
+  let version = 0;
   function show(page) {
     const fresh = $("#standing", page);
     if (!fresh) return location.reload();
+    version += 1;
+    const own = (panel) => $("[data-own]", panel)?.dataset.own;
+    if (!$("#told *", fresh) && own(fresh) === own($("#standing"))) {
+      $("#told", fresh).replaceWith($("#told"));
+    }
     localTimes(fresh);
     $("#standing").replaceChildren(...fresh.childNodes);
     countDown();
   }
+  let sending = false;
   let refreshing = null;
   function refresh() {
-    refreshing ??= fetched(address).then(show, () => {}).finally(() => { refreshing = null; });
+    refreshing ??= look().catch(() => {}).finally(() => { refreshing = null; });
     return refreshing;
+  }
+  // What was asked for before the panel changed is old: it is asked for again. While a request is
+  // being sent its own answer shows the panel.
+  async function look() {
+    for (let asked; !sending && asked !== version;) {
+      asked = version;
+      const page = await fetched(address);
+      if (!sending && asked === version) return show(page);
+    }
   }
 
   // A request that is sent until there is an answer; its key makes it count once.
@@ -137,6 +153,7 @@ if (event) {
     const button = $("button", form);
     if (button.disabled) return;
     button.disabled = true;
+    sending = true;
     say(word("sending"));
     const body = new URLSearchParams(new FormData(form));
     for (let ms = 500; ; ms = Math.min(ms * 2, 8000)) {
@@ -144,6 +161,7 @@ if (event) {
         const page = await fetched(form.action, { method: "POST", body });
         const at = new URL(page.answer.url).pathname;
         if (page.answer.redirected && at !== address) return location.assign(page.answer.url);
+        sending = false;
         return show(page);
       } catch {
         say(word("retry"));
