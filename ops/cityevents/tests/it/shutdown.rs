@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::crowd::{self, Person, column};
 use super::instance::{DEADLINE, Instance, poll_for};
@@ -14,8 +14,6 @@ const CLIENTS: usize = 16;
 const PEOPLE: usize = 4_000;
 /// Answers before the signal.
 const ANSWERS_BEFORE: usize = 150;
-/// From the signal to the end of the process.
-const STOP_MAX: Duration = Duration::from_secs(10);
 
 /// What one client saw until it was told to go.
 struct Seen {
@@ -83,7 +81,7 @@ fn a_stop_under_load_cuts_no_request_and_the_next_start_carries_on() {
         poll_for(DEADLINE, || answers.load(Ordering::Relaxed) >= ANSWERS_BEFORE);
         let signaled = Instant::now();
         instance.terminate();
-        let status = instance.wait(STOP_MAX);
+        let status = instance.wait(DEADLINE);
         let took = signaled.elapsed();
         is_over.store(true, Ordering::Relaxed);
         println!("stopped in {took:?}");

@@ -180,17 +180,22 @@ impl KeyLimit {
 }
 
 /// How often somebody may try to sign in to one account, wherever they try from.
-pub struct AccountLimit {
-    limit: ClassLimit<DefaultClock>,
+pub struct AccountLimit<C: Clock + Clone = DefaultClock> {
+    limit: ClassLimit<C>,
     enabled: bool,
 }
 
 impl AccountLimit {
     /// By the wall clock.
     pub fn new(limits: &Limits) -> Self {
+        Self::with_clock(limits, DefaultClock::default())
+    }
+}
+
+impl<C: Clock + Clone> AccountLimit<C> {
+    fn with_clock(limits: &Limits, clock: C) -> Self {
         let callers_max = limits.callers_max as usize;
-        let limit =
-            ClassLimit::new("account", &limits.account, callers_max, DefaultClock::default());
+        let limit = ClassLimit::new("account", &limits.account, callers_max, clock);
         Self { limit, enabled: limits.enabled }
     }
 
@@ -334,13 +339,17 @@ mod tests {
     #[test]
     fn one_account_is_tried_so_often_and_others_are_not_hindered() {
         let config = Config::load(Sources::default()).unwrap().config;
-        let limit = AccountLimit::new(&config.limits);
+        let clock = FakeRelativeClock::default();
+        let limit = AccountLimit::with_clock(&config.limits, clock.clone());
         for _ in 0..config.limits.account.requests {
             limit.check("ada@example.org").unwrap();
         }
         let refused = limit.check("ada@example.org").unwrap_err();
         assert_eq!(refused.code(), ErrorCode::RateLimited);
         limit.check("eve@example.org").unwrap();
+        clock.advance(Duration::from_secs(30));
+        limit.check("ada@example.org").unwrap();
+        assert!(limit.check("ada@example.org").is_err());
     }
 
     #[test]

@@ -73,11 +73,12 @@ async fn a_handler_that_never_answers_is_a_504() {
 
 #[tokio::test]
 async fn the_allowance_is_told_and_what_is_too_much_is_refused() {
-    let app = App::new(&[("limits.general.requests", "3")]);
+    // Nothing comes back while it is counted.
+    let app = App::new(&[("limits.general.requests", "3"), ("limits.general.window", "1h")]);
     for left in [2, 1, 0] {
         let answer = app.get("/limited", &[]).await;
         assert_eq!(answer.status, StatusCode::OK);
-        assert_eq!(answer.header("ratelimit-policy"), "\"general\";q=3;w=60");
+        assert_eq!(answer.header("ratelimit-policy"), "\"general\";q=3;w=3600");
         let expected = format!("\"general\";r={left};");
         assert!(answer.header("ratelimit").starts_with(&expected));
     }
@@ -85,7 +86,7 @@ async fn the_allowance_is_told_and_what_is_too_much_is_refused() {
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(answer.code(), "rate_limited");
     let seconds: u64 = answer.header("retry-after").parse().unwrap();
-    assert!((1..=20).contains(&seconds), "{seconds}");
+    assert!((1..=1_200).contains(&seconds), "{seconds}");
     let bearer = format!("Bearer {}", app.token());
     let answer = app.get("/limited", &[("authorization", &bearer)]).await;
     assert_eq!(answer.status, StatusCode::OK, "somebody signed in has an allowance of their own");

@@ -7,6 +7,9 @@ use axum::http::HeaderMap;
 use cityevents_kit::keys::{ApiKeys, Follow, KeyRing, KeyStatus, KeysError, Scope, follow};
 use cityevents_kit::lifecycle::{Lifecycle, Stage};
 
+/// For what another thread does in a second.
+const LONGEST: Duration = Duration::from_secs(30);
+
 #[test]
 fn the_first_start_makes_a_ring_that_only_the_owner_may_read() {
     let folder = tempfile::tempdir().unwrap();
@@ -35,25 +38,25 @@ async fn a_change_by_another_process_is_followed_and_a_damaged_file_is_told() {
     let ring = KeyRing::open(folder.path()).unwrap();
     let other = KeyRing::open(folder.path()).unwrap();
     let lifecycle = Lifecycle::new();
-    let component = lifecycle.register("keys", Stage::Background, Duration::from_secs(5));
+    let component = lifecycle.register("keys", Stage::Background, LONGEST);
     let thread = follow(component, vec![Arc::new(ring.clone())]).unwrap();
     let rotated = other.rotate().unwrap();
-    within(Duration::from_secs(5), || {
+    within(LONGEST, || {
         ring.list().iter().any(|key| key.kid == rotated.kid && key.status == KeyStatus::Current)
     });
 
     let path = folder.path().join("signing-keys.json");
     let good = std::fs::read(&path).unwrap();
     std::fs::write(&path, b"{\"version\": 9, \"keys\": []}").unwrap();
-    within(Duration::from_secs(5), || {
+    within(LONGEST, || {
         let health = lifecycle.health();
         let reason = health.components[0].reason.clone().unwrap_or_default();
         reason.contains("version is 9")
     });
     assert_eq!(ring.list(), other.list(), "what was read before stays good");
     std::fs::write(&path, good).unwrap();
-    within(Duration::from_secs(5), || lifecycle.health().components[0].reason.is_none());
-    assert!(lifecycle.drain(Duration::from_secs(5)).await.is_clean());
+    within(LONGEST, || lifecycle.health().components[0].reason.is_none());
+    assert!(lifecycle.drain(LONGEST).await.is_clean());
     thread.join().unwrap();
 }
 

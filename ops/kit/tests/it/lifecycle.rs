@@ -74,7 +74,7 @@ fn a_loop_that_does_not_turn_turns_liveness_red_until_it_does() {
     component.expect_progress_within(Duration::from_millis(1));
     let started = std::time::Instant::now();
     while lifecycle.health().is_alive() {
-        assert!(started.elapsed() < Duration::from_secs(5));
+        assert!(started.elapsed() < Duration::from_secs(30));
         std::thread::yield_now();
     }
     assert_eq!(lifecycle.health().components[0].state, State::Stuck);

@@ -12,11 +12,13 @@ use cityevents_kit::lifecycle::{DrainReport, Lifecycle, Stage};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
+/// For what takes less than a second.
+const LONGEST: Duration = Duration::from_secs(30);
 const OPTIONS: ServeOptions = ServeOptions {
-    header_timeout: Duration::from_secs(2),
+    header_timeout: LONGEST,
     connections_max: 100,
     drain_notice: Duration::from_millis(200),
-    drain_max: Duration::from_secs(5),
+    drain_max: LONGEST,
     metrics: None,
 };
 
@@ -24,7 +26,7 @@ async fn start(router: Router, options: ServeOptions) -> (SocketAddr, Lifecycle)
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let lifecycle = Lifecycle::new();
-    let component = lifecycle.register("http", Stage::Http, Duration::from_secs(8));
+    let component = lifecycle.register("http", Stage::Http, 2 * LONGEST);
     lifecycle.all_registered();
     tokio::spawn(serve(listener, router, options, component));
     lifecycle.wait_ready().await.unwrap();
@@ -91,7 +93,7 @@ async fn stopping_under_load_cuts_no_accepted_request() {
         })
         .collect();
     is_enough.wait_for(|count| *count > 1_000).await.unwrap();
-    let report = lifecycle.drain(Duration::from_secs(10)).await;
+    let report = lifecycle.drain(2 * LONGEST).await;
     assert!(report.is_clean(), "{report:?}");
     for client in clients {
         client.await.unwrap();
@@ -108,9 +110,9 @@ async fn a_client_that_sends_no_head_is_let_go() {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nhost:").await.unwrap();
     let mut rest = Vec::new();
-    let ended = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await;
+    let ended = tokio::time::timeout(LONGEST, stream.read_to_end(&mut rest)).await;
     assert!(ended.is_ok(), "the server closes the connection");
-    assert!(lifecycle.drain(Duration::from_secs(5)).await.is_clean());
+    assert!(lifecycle.drain(2 * LONGEST).await.is_clean());
 }
 
 #[tokio::test]
@@ -124,7 +126,7 @@ async fn a_connection_that_never_ends_is_dropped_at_the_deadline() {
     let (address, lifecycle) = start(pending, options).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    let report = lifecycle.drain(Duration::from_secs(5)).await;
+    let report = lifecycle.drain(2 * LONGEST).await;
     assert_eq!(report, DrainReport::default());
 }
 
@@ -143,5 +145,5 @@ async fn connections_beyond_the_bound_wait_for_their_turn() {
     drop(second);
     ask(&mut third).await.unwrap();
     drop(third);
-    assert!(lifecycle.drain(Duration::from_secs(5)).await.is_clean());
+    assert!(lifecycle.drain(2 * LONGEST).await.is_clean());
 }
