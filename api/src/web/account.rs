@@ -1,6 +1,6 @@
-//! One's account: sessions, mails, password, what is kept, and its end.
+//! One's account: ways to sign in, sessions, mails, password, what is kept, and its end.
 
-use axum::extract::{RawQuery, State};
+use axum::extract::{RawPathParams, RawQuery, State};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use cityevents_kit::http::PathId;
@@ -10,6 +10,7 @@ use minijinja::value::Value;
 use serde_json::{Map, json};
 
 use super::Pages;
+use super::address::encoded;
 use super::calls::Call;
 use super::forms::Form;
 use super::problem::shown;
@@ -17,7 +18,7 @@ use super::render::data;
 use super::visitor::{Visitor, see_other};
 
 /// What the page says first, after something was done.
-const DONE: [&str; 2] = ["saved", "session-ended"];
+const DONE: [&str; 3] = ["saved", "session-ended", "unlinked"];
 
 pub(super) async fn page(
     State(pages): State<Pages>,
@@ -25,8 +26,7 @@ pub(super) async fn page(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let asked = Form::parse(query.unwrap_or_default().as_bytes());
-    let done = DONE.into_iter().find(|done| *done == asked.text("done"));
-    pages.account(&visitor, StatusCode::OK, context! { done => done }).await
+    pages.account(&visitor, StatusCode::OK, context! { done => asked.done(&DONE) }).await
 }
 
 /// Which mails one gets: what is ticked, and nothing else.
@@ -63,6 +63,26 @@ pub(super) async fn password(
             let told = context! { problem => shown(&problem) };
             pages.account(&visitor, problem.code().status(), told).await
         }
+    }
+}
+
+/// Signs in at a provider no more; never the last way in.
+pub(super) async fn unlink(
+    State(pages): State<Pages>,
+    visitor: Visitor,
+    path: RawPathParams,
+) -> Result<Response, Problem> {
+    let provider = encoded(path.iter().next().map_or("", |(_, provider)| provider));
+    let call = Call::new(Method::DELETE, format!("/api/auth/oauth/{provider}/link"));
+    match pages.shared.calls.ask(&visitor, call).await {
+        Ok(_) => Ok(see_other("/account?done=unlinked")),
+        // It was taken away elsewhere.
+        Err(problem) if problem.code() == ErrorCode::NotFound => Ok(see_other("/account")),
+        Err(problem) if problem.code() == ErrorCode::InvalidState => {
+            let told = context! { notice => "only-way" };
+            pages.account(&visitor, problem.code().status(), told).await
+        }
+        Err(problem) => Err(problem),
     }
 }
 
@@ -128,11 +148,13 @@ impl Pages {
         let calls = &self.shared.calls;
         let me = calls.ask(visitor, Call::get("/api/auth/me")).await?.body;
         let sessions = calls.ask(visitor, Call::get("/api/auth/sessions")).await?.body;
+        let linked = calls.ask(visitor, Call::get("/api/auth/me/oauth")).await?.body;
         let mails = calls.ask(visitor, Call::get("/api/me/notifications")).await?.body;
         let calendar = calls.ask(visitor, Call::get("/api/me/calendar")).await?.body;
         let known = context! {
             me => data(&me["data"]),
             sessions => data(&sessions["data"]),
+            linked => data(&linked["data"]),
             mails => data(&mails["mail"]),
             calendar => data(&calendar["url"]),
             ..told

@@ -15,7 +15,7 @@ use super::forms::{Form, new_key};
 use super::render::data;
 use super::visitor::Visitor;
 
-/// What the page says first, after something was done. Anything else says nothing.
+/// What the page says first, after something was done.
 const DONE: [&str; 3] = ["joined", "left", "published"];
 
 pub(super) async fn page(
@@ -25,8 +25,7 @@ pub(super) async fn page(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let asked = Form::parse(query.unwrap_or_default().as_bytes());
-    let done = DONE.into_iter().find(|done| *done == asked.text("done"));
-    let told = context! { done => done };
+    let told = context! { done => asked.done(&DONE) };
     pages.event(&visitor, event, StatusCode::OK, told).await
 }
 

@@ -35,6 +35,12 @@ impl Form {
         Some(self.text(name).trim()).filter(|text| !text.is_empty())
     }
 
+    /// What a page says first, after something was done: the `done` of its address, if it is one
+    /// of those that are known there. Anything else says nothing.
+    pub(super) fn done(&self, known: &[&'static str]) -> Option<&'static str> {
+        known.iter().copied().find(|done| *done == self.text("done"))
+    }
+
     /// What was typed, to be shown again, without what nobody should see again.
     pub(super) fn shown(&self) -> BTreeMap<String, String> {
         let fields = self.fields.iter().filter(|(name, _)| !name.contains("password"));
@@ -80,6 +86,8 @@ mod tests {
         assert_eq!(form.text("text"), "a\nb");
         assert_eq!(form.text("password"), "secret");
         assert_eq!(form.given("missing"), None);
+        assert_eq!(Form::parse(b"done=saved").done(&["sent", "saved"]), Some("saved"));
+        assert_eq!(Form::parse(b"done=%3Cb%3E").done(&["sent", "saved"]), None);
         assert_eq!(form.shown().into_keys().collect::<Vec<_>>(), ["name", "text"]);
     }
 }

@@ -41,8 +41,8 @@ pub(super) async fn page(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let asked = Form::parse(query.unwrap_or_default().as_bytes());
-    let done = DONE.into_iter().find(|done| *done == asked.text("done"));
-    pages.room(&visitor, event, &asked, StatusCode::OK, context! { done => done }).await
+    let told = context! { done => asked.done(&DONE) };
+    pages.room(&visitor, event, &asked, StatusCode::OK, told).await
 }
 
 /// A list of people as a file.

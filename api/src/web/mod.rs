@@ -111,6 +111,7 @@ fn table() -> Vec<(&'static str, MethodRouter<Pages>)> {
         ("/account", get(account::page)),
         ("/account/mails", post(account::mails)),
         ("/account/password", post(account::password)),
+        ("/account/providers/{provider}/unlink", post(account::unlink)),
         ("/account/sessions/{id}/end", post(account::end_session)),
         ("/account/sessions/end", post(account::end_sessions)),
         ("/account/export", get(account::export)),

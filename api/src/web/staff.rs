@@ -27,8 +27,8 @@ pub(super) async fn page(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let asked = Form::parse(query.unwrap_or_default().as_bytes());
-    let done = asked.given("done").filter(|done| *done == "saved");
-    pages.accounts(&visitor, &asked, StatusCode::OK, context! { done => done }).await
+    let told = context! { done => asked.done(&["saved"]) };
+    pages.accounts(&visitor, &asked, StatusCode::OK, told).await
 }
 
 /// Locks, unlocks, signs out, or gives another role.

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -10,6 +10,7 @@ import { after, before, test } from 'node:test';
 import { launch, window } from '../lib/chromium.mjs';
 import { freePort, startInstance } from '../lib/instance.mjs';
 import { look, unseen } from '../lib/looking.mjs';
+import { link } from '../lib/mails.mjs';
 
 const PASSWORD = 'correct horse battery';
 /** Acts if it is ever more than text. */
@@ -55,20 +56,6 @@ async function register(page, name, email, returnTo = '') {
   await page.fill('#password', PASSWORD);
   await page.getByRole('main').getByRole('button').last().click();
   await page.locator('a[href="/account"]').waitFor();
-}
-
-/** The link in the mail to an address, once it is there. */
-async function link(email, path) {
-  for (const deadline = Date.now() + 30_000; Date.now() < deadline; ) {
-    for (const name of await readdir(mailFolder)) {
-      const text = await readFile(join(mailFolder, name), 'utf8').catch(() => '');
-      const plain = text.replaceAll('=\r\n', '').replaceAll('=3D', '=');
-      const found = new RegExp(`http\\S*${path}\\?token=[\\w-]+`).exec(plain);
-      if (found && plain.includes(email)) return found[0];
-    }
-    await new Promise((done) => setTimeout(done, 50));
-  }
-  throw new Error(`no mail to ${email} with ${path}`);
 }
 
 /** An event that is published; the page is in its room then. */
@@ -123,7 +110,7 @@ for (const [how, options] of [
     const [organiser, second, third] = [await person(options), await person(options), await person(options)];
 
     await register(organiser, 'Ada', `ada-${tag}@example.org`);
-    await organiser.goto(await link(`ada-${tag}@example.org`, '/verify-email'));
+    await organiser.goto(await link(mailFolder, `ada-${tag}@example.org`, '/verify-email'));
     await organiser.getByRole('button', { name: 'Confirm my address' }).click();
     await organiser.getByText('Your address is confirmed.').waitFor();
     await organiser.getByRole('button', { name: 'Sign out' }).click();
@@ -312,7 +299,7 @@ test('a forgotten password is set again by the link of the mail', async () => {
   await other.fill('#email', 'flo@example.org');
   await other.getByRole('main').getByRole('button').click();
   await other.getByText('Look into your mail').waitFor();
-  await other.goto(await link('flo@example.org', '/reset-password'));
+  await other.goto(await link(mailFolder, 'flo@example.org', '/reset-password'));
   await look(other);
   await other.fill('#new_password', 'another horse battery');
   await other.getByRole('main').getByRole('button').click();

@@ -1,10 +1,13 @@
 // Signing in at another provider, as a person does it.
 
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { launch, window } from '../lib/chromium.mjs';
 import { freePort, startInstance } from '../lib/instance.mjs';
+import { look } from '../lib/looking.mjs';
+import { link } from '../lib/mails.mjs';
 import { CLIENT, startProvider } from '../lib/provider.mjs';
 
 let browser, city, provider;
@@ -82,6 +85,32 @@ test('the first sign-in makes an account, and later ones find it', async () => {
   await other.waitForURL(`${city.url}/docs/`);
   assert.equal((await me(other)).id, ada.id);
   await second.close();
+});
+
+test('a way to sign in is taken away on the page, but never the last one', async () => {
+  const context = await window(browser, { locale: 'en-GB' });
+  const page = await context.newPage();
+  await signInAtProvider(page, 'zoe');
+  await allow(page);
+  await page.waitForURL(`${city.url}/docs/`);
+  await page.goto(`${city.url}/account`);
+  await page.getByText('Your only way in').waitFor();
+  await look(page);
+  await page.getByRole('button', { name: 'Send me a link' }).click();
+  await page.getByText('Look into your mail').waitFor();
+  await page.goto(await link(join(city.data, 'mails'), 'zoe@example.org', '/reset-password'));
+  await page.fill('#new_password', 'correct horse battery');
+  await page.getByRole('main').getByRole('button').click();
+  await page.fill('#email', 'zoe@example.org');
+  await page.fill('#password', 'correct horse battery');
+  await page.getByRole('main').getByRole('button').click();
+  await page.waitForURL(`${city.url}/`);
+  await page.goto(`${city.url}/account`);
+  await page.getByRole('row', { name: 'City hall' }).getByRole('button').click();
+  await page.getByText('You sign in there no more.').waitFor();
+  assert.equal(await page.getByText('City hall').count(), 0);
+  await look(page);
+  await context.close();
 });
 
 test('who does not allow it is told so, and is not signed in', async () => {

@@ -14,20 +14,20 @@ use super::*;
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Keeps cookies as a browser does.
-struct Browser {
+pub(super) struct Browser {
     router: Router,
-    cookies: Mutex<BTreeMap<String, String>>,
+    pub(super) cookies: Mutex<BTreeMap<String, String>>,
 }
 
 #[derive(Debug)]
-struct Page {
-    status: StatusCode,
+pub(super) struct Page {
+    pub(super) status: StatusCode,
     headers: HeaderMap,
-    text: String,
+    pub(super) text: String,
 }
 
 impl Page {
-    fn location(&self) -> &str {
+    pub(super) fn location(&self) -> &str {
         self.headers.get(LOCATION).map_or("", |address| address.to_str().unwrap())
     }
 }
@@ -38,7 +38,7 @@ fn policy(method: &Method, route: Option<&str>) -> RoutePolicy {
 }
 
 impl Browser {
-    fn of(world: &World) -> Self {
+    pub(super) fn of(world: &World) -> Self {
         let overrides = vec![("data.dir".to_owned(), world.folder.path().display().to_string())];
         let config = Config::load(Sources { overrides, ..Sources::default() }).unwrap().config;
         let pages = Pages::new(PagesParts {
@@ -60,11 +60,11 @@ impl Browser {
         Self { router: self.router.clone(), cookies: Mutex::new(self.cookies.lock().clone()) }
     }
 
-    async fn get(&self, path: &str) -> Page {
+    pub(super) async fn get(&self, path: &str) -> Page {
         self.send("GET", path, None, &[], String::new()).await
     }
 
-    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
+    pub(super) async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
         self.post_from(PAGE, path, fields).await
     }
 
@@ -191,6 +191,31 @@ async fn what_was_typed_is_kept_and_passwords_are_not() {
     let again = browser.post("/login", &wrong).await;
     assert_eq!(again.status, StatusCode::UNAUTHORIZED);
     assert!(again.text.contains("ada@example.org") && !again.text.contains("not this one"));
+}
+
+#[tokio::test]
+async fn passwords_are_masked_and_left_to_the_browser_and_who_is_signed_in_can_sign_out() {
+    let world = World::new();
+    let browser = Browser::of(&world);
+    browser.register("ada@example.org").await;
+    let account = browser.get("/account").await.text;
+    assert!(account.contains(r#"method="post" action="/logout""#), "{account}");
+    world.post("/api/auth/password/reset/request", json!({"email": "ada@example.org"})).await;
+    let (_, token) = world.mailed(1).await;
+    let reset = browser.get(&format!("/reset-password?token={token}")).await.text;
+    let (login, register) = (browser.get("/login").await.text, browser.get("/register").await.text);
+    for (page, expected) in [(&login, 1), (&register, 1), (&reset, 1), (&account, 2)] {
+        let inputs = page.split("<input ").skip(1).map(|rest| rest.split('>').next().unwrap());
+        let inputs: Vec<_> = inputs.filter(|input| input.contains("password")).collect();
+        assert_eq!(inputs.len(), expected, "{page}");
+        for input in inputs {
+            assert!(input.contains(r#"type="password""#), "{input}");
+            let kept = ["current-password", "new-password"];
+            let is_kept = |word| input.contains(&format!(r#"autocomplete="{word}""#));
+            assert!(kept.into_iter().any(is_kept), "{input}");
+            assert!(!input.contains("maxlength") && !input.contains("onpaste"), "{input}");
+        }
+    }
 }
 
 #[tokio::test]

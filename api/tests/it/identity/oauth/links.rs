@@ -63,6 +63,31 @@ async fn a_verified_address_finds_an_account_whose_own_address_is_verified_and_n
 }
 
 #[tokio::test]
+async fn the_same_subject_at_another_provider_is_somebody_else() {
+    let (city, village) = (Provider::start().await, Provider::start().await);
+    let mut settings = city.settings("city");
+    settings.extend(village.settings("village"));
+    let world = World::with(&settings);
+    let ada = world.who(&world.sign_in(&city, "ada").await).await;
+    let at_village = async |email: &str, is_verified: bool| {
+        let begun = world.start("/api/auth/oauth/village/start").await;
+        let code = village.grant(&begun, "ada", |grant| {
+            grant.claims["email"] = json!(email);
+            grant.claims["email_verified"] = json!(is_verified);
+        });
+        let answer = [("code", &*code), ("state", &*begun.asked["state"])];
+        world.browse(&callback("village", &answer), &begun.cookie, "*/*").await
+    };
+    let unsure = at_village("ada@example.org", false).await;
+    assert_eq!(unsure.code(), "email_not_verified", "{unsure:?}");
+    let other = world.who(&at_village("other@example.org", true).await).await;
+    assert_ne!(id(&other), id(&ada));
+    assert_eq!(id(&world.who(&world.sign_in(&city, "ada").await).await), id(&ada));
+    let again = world.who(&at_village("other@example.org", false).await).await;
+    assert_eq!(id(&again), id(&other));
+}
+
+#[tokio::test]
 async fn of_two_browsers_at_once_both_come_to_the_same_new_account() {
     let (world, provider) = World::with_provider().await;
     let all = (0..4).map(|_| world.sign_in(&provider, "ada"));

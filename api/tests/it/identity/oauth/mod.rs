@@ -1,6 +1,7 @@
 //! Signing in at another provider, as a browser and a provider meet it.
 
 mod links;
+mod page;
 mod provider;
 mod refused;
 

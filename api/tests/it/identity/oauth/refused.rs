@@ -232,6 +232,20 @@ async fn of_many_answers_to_one_sign_in_one_counts() {
 }
 
 #[tokio::test]
+async fn a_code_is_worth_nothing_without_the_secret_of_the_browser_that_asked_for_it() {
+    let (world, provider) = World::with_provider().await;
+    let begun = world.start("/api/auth/oauth/city/start").await;
+    let other = world.start("/api/auth/oauth/city/start").await;
+    assert_ne!(begun.asked["code_challenge"], other.asked["code_challenge"]);
+    // Somebody else's code, which a thief makes look like an answer to the own sign-in.
+    let nonce = json!(begun.asked["nonce"]);
+    let stolen = provider.grant(&other, "ada", |grant| grant.claims["nonce"] = nonce.clone());
+    let answer = [("code", &*stolen), ("state", &*begun.asked["state"])];
+    let came = world.come_back(&begun, &answer).await;
+    assert_eq!((came.code(), came.cookie("refresh_token")), ("oauth_failed", None), "{came:?}");
+}
+
+#[tokio::test]
 async fn an_issuer_that_always_names_itself_has_to() {
     let (world, provider) = World::with_provider().await;
     provider.describe("authorization_response_iss_parameter_supported", json!(true));
