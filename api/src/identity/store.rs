@@ -261,3 +261,20 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
     getrandom::fill(&mut bytes)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Of 256 draws a byte has about 162 values, and never as few as 100.
+    #[test]
+    fn what_is_random_is_so_in_every_byte() {
+        let draws: Vec<[u8; 32]> = (0..256).map(|_| random().unwrap()).collect();
+        for place in 0..32 {
+            let values: BTreeSet<_> = draws.iter().map(|draw| draw[place]).collect();
+            assert!(values.len() > 100, "byte {place} has {} values", values.len());
+        }
+    }
+}

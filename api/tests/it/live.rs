@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use axum::body::BodyDataStream;
+use axum::http::StatusCode;
 use cityevents_domain::command::CommandKind;
 use futures::StreamExt as _;
 use serde_json::Value;
@@ -122,8 +123,11 @@ async fn what_may_not_be_seen_is_refused_before_a_stream_begins() {
     let mut world = World::new();
     let draft = world.create(OWNER, fields("Secret", 1)).await;
     let uri = format!("/api/events/{draft}/live");
+    // Its status first: a stream that begins has no end.
+    assert_eq!(world.open(Who::Person(1), &uri, &[]).await.status(), StatusCode::NOT_FOUND);
     assert_eq!(world.code(Who::Person(1), &uri).await, (404, "event_not_found".to_owned()));
-    assert_eq!(world.code(Who::Nobody, "/api/me/live").await.0, 401);
+    let nobody = world.open(Who::Nobody, "/api/me/live", &[]).await;
+    assert_eq!(nobody.status(), StatusCode::UNAUTHORIZED);
     let mut owner = Stream::open(&world, Who::Person(OWNER), &uri).await;
     let own = owner.until("participation", |_| true).await;
     assert_eq!(own["status"], "none");

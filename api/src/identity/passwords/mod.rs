@@ -234,6 +234,25 @@ mod tests {
     }
 
     #[test]
+    fn every_character_of_a_password_counts_as_it_is() {
+        let hasher = hasher();
+        let password = format!("{}\u{e9} End ", "Long enough ".repeat(8));
+        let kept = hasher.hash(password.as_bytes()).unwrap();
+        let check = |text: &str| hasher.check(text.as_bytes(), Some(&kept)).unwrap();
+        assert_eq!(check(&password), Checked::Right { upgraded: None });
+        let others = [
+            password.to_lowercase(),
+            password.trim_end().to_owned(),
+            password[..72].to_owned(),
+            format!("{password}x"),
+            password.replace('\u{e9}', "e\u{301}"),
+        ];
+        for other in others {
+            assert_eq!(check(&other), Checked::Wrong, "{other:?}");
+        }
+    }
+
+    #[test]
     fn hashes_of_another_kind_or_strength_are_checked_and_replaced() {
         let hasher = hasher();
         let bcrypt = bcrypt::hash(RIGHT, 4).unwrap();

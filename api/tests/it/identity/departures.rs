@@ -7,6 +7,7 @@ use cityevents_domain::event::EventStatus;
 use cityevents_domain::ids::EventId;
 use cityevents_domain::refusal::Refusal;
 use cityevents_domain::registration::RegistrationStatus;
+use cityevents_kit::keys::TokenError;
 use cityevents_views::{
     PersonKey, PersonKeys as _, ReadEvents as _, ReadRegistrations as _, WriteTables as _,
 };
@@ -238,7 +239,10 @@ async fn an_erased_account_leaves_nothing_personal_and_its_address_free() {
     let trail = world.get(&trail, &root.token()).await;
     assert_eq!(trail.body["data"]["items"].as_array().map(Vec::len), Some(2), "{}", trail.body);
     world.known(&ada, 4).await;
-    assert_eq!(world.get("/api/auth/me", &out.token()).await.code(), "unauthenticated");
+    for token in [out.token(), token] {
+        assert_eq!(world.verifier.verify(&token).unwrap_err(), TokenError::Revoked);
+        assert_eq!(world.get("/api/auth/me", &token).await.code(), "unauthenticated");
+    }
     assert_eq!(world.register("ada@b.co").await.status, StatusCode::CREATED);
 }
 

@@ -8,7 +8,7 @@ async fn who_registers_is_signed_in_and_can_sign_in_again() {
     let body = json!({"email": " Ada@Example.org ", "password": PASSWORD, "name": " Ada "});
     let made = world.post("/api/auth/register", body).await;
     assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
-    let user = &made.body["data"]["user"];
+    let user = &made.body["data"]["user"].clone();
     assert_eq!((&user["email"], &user["name"]), (&json!("Ada@Example.org"), &json!("Ada")));
     assert_eq!((&user["role"], &user["has_password"]), (&json!("user"), &json!(true)));
     assert_eq!((&user["email_verified"], &user["locked"]), (&json!(false), &json!(false)));
@@ -18,6 +18,12 @@ async fn who_registers_is_signed_in_and_can_sign_in_again() {
     let again = world.login("ada@example.ORG", PASSWORD).await;
     assert_eq!(again.status, StatusCode::OK, "{again:?}");
     assert_eq!(&again.body["data"]["user"], user);
+    // Each time a session of its own, and the one before goes on.
+    let sessions = world.get("/api/auth/sessions", &again.token()).await;
+    let sessions = sessions.body["data"].as_array().unwrap().clone();
+    assert_eq!(sessions.len(), 2, "{sessions:?}");
+    assert_ne!(sessions[0]["id"], sessions[1]["id"]);
+    assert_eq!(world.refresh(&made.cookie.unwrap()).await.status, StatusCode::OK);
     let status = world.get("/api/auth/me/status", &again.token()).await;
     assert_eq!(status.body["data"]["role"], "user");
 }

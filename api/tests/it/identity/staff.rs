@@ -1,5 +1,7 @@
 //! What staff may do, and what is told of it.
 
+use cityevents_kit::keys::TokenError;
+
 use super::*;
 
 #[tokio::test]
@@ -13,6 +15,8 @@ async fn a_ban_is_felt_elsewhere_by_tokens_that_are_out_and_lifted_again() {
     let said = world.ask_as(&staff, &ban, None).await;
     assert_eq!((said.status, &said.body["data"]["locked"]), (StatusCode::OK, &json!(true)));
     world.known(&ada, 2).await;
+    // Whatever is called: the token itself is good no more, without a look at the tables.
+    assert_eq!(world.verifier.verify(&token).unwrap_err(), TokenError::Locked);
     let said = world.get("/api/auth/me", &token).await;
     assert_eq!((said.status, said.code()), (StatusCode::FORBIDDEN, "account_locked"));
     assert_eq!(world.login("ada@b.co", PASSWORD).await.code(), "account_locked");

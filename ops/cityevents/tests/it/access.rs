@@ -191,6 +191,14 @@ fn every_route_lets_in_whom_it_should() {
         .filter(|(_, path)| !UNDESCRIBED.contains(&&**path))
         .collect();
     assert!(undescribed.is_empty(), "not described: {undescribed:?}");
+    // What writes does nothing for a link or a picture of another site.
+    for (method, path) in &described {
+        let is_read_too = described.contains(&("GET".to_owned(), path.clone()));
+        if method != "GET" && !is_read_too {
+            let path = path.replace("{}", &world.person);
+            assert_eq!(status(http, "GET", &path, "", None), 405, "GET {path}");
+        }
+    }
     instance.stop();
 }
 

@@ -1,6 +1,7 @@
 //! Accounts, through the binary: made at the command line, used over HTTP, and still there after
 //! the power went.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::Stdio;
 
@@ -31,6 +32,9 @@ fn the_first_administrator_is_made_at_the_command_line_and_signs_in_over_http() 
         assert_eq!(answer.json()["data"]["user"]["id"], made["id"]);
         assert_eq!(answer.json()["data"]["user"]["role"], "admin");
     }
+    // Made by chance, and never the same one.
+    assert_ne!(first["password"], second["password"]);
+    assert!(first["password"].as_str().unwrap().len() >= 22);
     create("SECOND@example.org").failed(1, &["there is an account with this address"]);
     let log = instance.log();
     for made in [&first, &second] {
@@ -138,6 +142,8 @@ fn sample_data_comes_with_accounts_whose_passwords_are_told_once() {
         }
     }
     assert_eq!(roles, ["admin", "user", "user"]);
+    let passwords: BTreeSet<_> = accounts.iter().map(|[_, password]| password).collect();
+    assert!(passwords.len() == 3 && passwords.iter().all(|password| password.len() >= 22));
     instance.stop();
     let again = Instance::start_as(folder.path(), &["--sample-data"]);
     assert_eq!(told(&again.log()), Vec::<[String; 2]>::new());

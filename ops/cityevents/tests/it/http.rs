@@ -191,6 +191,7 @@ fn what_is_no_http_ends_the_connection_and_nothing_else() {
         "POST /api/events HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n",
         "POST /api/events HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n",
         "POST /api/events HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
+        "POST /api/events HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, x\r\n\r\n0\r\n\r\n",
         "GET /\x7f\x01 HTTP/1.1\r\nhost: a\r\n\r\n",
     ] {
         let mut connection = Connection::open(instance.http).unwrap();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::calls::{login, register};
 use super::instance::{DEADLINE, Instance, poll_for};
 use super::web::once;
 
@@ -76,5 +77,26 @@ fn every_request_leaves_a_line_that_tells_its_id_and_status() {
     };
     poll_for(DEADLINE, || status_of("a-good-one").is_some() && status_of("a-bad-one").is_some());
     assert_eq!((status_of("a-good-one"), status_of("a-bad-one")), (Some(200), Some(404)));
+    instance.stop();
+}
+
+#[test]
+fn signing_in_and_being_refused_leave_lines_that_tell_the_account_and_no_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let instance = Instance::start(folder.path());
+    let (ada, _) = register(instance.http, "ada");
+    assert_eq!(login(instance.http, "ada@example.org", "not this one, no").status, 401);
+    assert_eq!(login(instance.http, "nobody@example.org", "not this one, no").status, 401);
+    let lines = |message: &str| -> Vec<Value> {
+        let log = instance.log();
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|line| line["message"] == message).collect()
+    };
+    let refused = "a sign-in is refused";
+    poll_for(DEADLINE, || lines("signed in").len() == 1 && lines(refused).len() == 2);
+    assert_eq!(lines("signed in")[0]["account"], *ada);
+    let accounts: Vec<_> = lines(refused).iter().map(|line| line["account"].clone()).collect();
+    assert_eq!(accounts, [Value::from(ada), Value::Null], "of one who is there, and of nobody");
+    assert!(!instance.log().contains("@example.org"), "{}", instance.log());
     instance.stop();
 }

@@ -170,11 +170,15 @@ fn tokens_of_other_issuers_audiences_and_rings_are_refused() {
     let app = App::new(&[]);
     let verifier = verifier(&app);
     let session = SESSION;
-    for (key, value) in [("tokens.audience", "else"), ("tokens.issuer", "https://else")] {
-        let other = App::new(&[(key, value)]);
+    let (audience, issuer) = (app.config.tokens.audience.as_str(), app.config.token_issuer());
+    let signed_as = |audience: &str, issuer: &str| {
+        let other = App::new(&[("tokens.audience", audience), ("tokens.issuer", issuer)]);
         let signer = TokenSigner::new(app.ring.clone(), &other.config);
-        let token = signer.sign(&USER, Role::User, &session).unwrap();
-        assert_eq!(verifier.verify(&token), Err(TokenError::Invalid), "{key}");
+        signer.sign(&USER, Role::User, &session).unwrap()
+    };
+    verifier.verify(&signed_as(audience, &issuer)).unwrap();
+    for token in [signed_as("else", &issuer), signed_as(audience, "https://else")] {
+        assert_eq!(verifier.verify(&token), Err(TokenError::Invalid), "{token}");
     }
     let folder = tempfile::tempdir().unwrap();
     let ring = KeyRing::open(folder.path()).unwrap();

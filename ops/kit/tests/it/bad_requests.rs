@@ -178,6 +178,8 @@ async fn every_bad_request_has_its_code_and_names_its_field() {
 async fn a_wrong_method_is_told_which_ones_there_are() {
     let app = App::new(&[]);
     assert_eq!(app.get("/echo", &[]).await.header("allow"), "POST");
+    let traced = app.send(request(Method::TRACE, "/echo", &[], Body::empty())).await;
+    assert_eq!(traced.code(), "method_not_allowed", "nobody sees their own request");
 }
 
 #[tokio::test]

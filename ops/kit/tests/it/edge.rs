@@ -23,7 +23,11 @@ async fn every_answer_carries_the_security_headers_and_an_id() {
         ] {
             assert!(answer.header(name).contains(part), "{path} {name}");
         }
-        assert!(!answer.header("content-security-policy").contains("unsafe"));
+        let policy = answer.header("content-security-policy");
+        for part in ["frame-ancestors 'none'", "object-src 'none'", "base-uri 'self'"] {
+            assert!(policy.contains(part), "{path} {part}");
+        }
+        assert!(!policy.contains("unsafe"));
         assert_eq!(answer.header("x-request-id").len(), 36, "{path}");
         assert_eq!(answer.header("strict-transport-security"), "", "{path}");
     }
