@@ -221,8 +221,9 @@ pub struct Demo {
     /// Operations listener of the running instance
     #[arg(long, value_name = "URL")]
     pub ops_url: Option<String>,
-    /// Folder of the keys of the running instance, to sign tokens with
-    #[arg(long, value_name = "DIR")]
+    /// Folder of the keys of the running instance, to sign tokens with; where they are in the tables
+    /// (keys.store), leave this out and give the instance's settings
+    #[arg(long, value_name = "DIR", requires = "url")]
     pub keys: Option<PathBuf>,
     /// How to print
     #[arg(long, value_enum, default_value_t)]

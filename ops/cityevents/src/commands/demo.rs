@@ -14,7 +14,7 @@ use bytes::Bytes;
 use cityevents_domain::actor::Role;
 use cityevents_kit::Config;
 use cityevents_kit::keys::{KeyRing, TokenSigner};
-use hyper::Method;
+use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::admin::{self, Question};
@@ -38,8 +38,8 @@ const LISTS_WAIT: Duration = Duration::from_secs(60);
 
 pub(super) fn run(arguments: Demo) -> anyhow::Result<ExitCode> {
     let folder = tempfile::tempdir()?;
-    let data = arguments.data.clone().unwrap_or_else(|| folder.path().join("cityevents"));
-    let place = Place { data: Some(data), ..Place::default() };
+    let own = || arguments.data.clone().unwrap_or_else(|| folder.path().join("cityevents"));
+    let place = Place { data: arguments.url.is_none().then(own), ..Place::default() };
     let settings = [
         ("http.listen", "127.0.0.1:0"),
         ("ops.listen", "127.0.0.1:0"),
@@ -50,8 +50,11 @@ pub(super) fn run(arguments: Demo) -> anyhow::Result<ExitCode> {
     let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let config = place.load(settings.to_vec())?.config;
     cityevents_kit::telemetry::init_logging(&config.telemetry)?;
+    let running = arguments.url.is_some();
+    let signer = running.then(|| super::signer_for(arguments.keys.as_deref(), &config));
+    let signer = signer.transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let verdict = runtime.block_on(drop_and_stop(&arguments, &config))?;
+    let verdict = runtime.block_on(drop_and_stop(&arguments, &config, signer.as_ref()))?;
     report(&verdict, arguments.output)?;
     Ok(if verdict.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILURE) })
 }
@@ -65,8 +68,12 @@ struct Stage {
 }
 
 impl Stage {
-    async fn build(arguments: &Demo, config: &Config) -> anyhow::Result<Self> {
-        let Some(url) = &arguments.url else {
+    async fn build(
+        arguments: &Demo,
+        config: &Config,
+        signer: Option<&TokenSigner>,
+    ) -> anyhow::Result<Self> {
+        let (Some(url), Some(signer)) = (&arguments.url, signer) else {
             let instance = instance::start(config, &ProcessRoles::all()).await?;
             instance.wait_ready().await?;
             let signer = TokenSigner::new(KeyRing::open(&config.keys_dir())?, config);
@@ -74,12 +81,21 @@ impl Stage {
             let ops = instance.ops();
             return Ok(Self { http, ops, signer, own: Some(instance) });
         };
-        let keys = arguments.keys.as_deref();
-        let keys = keys.ok_or_else(|| Usage("--url needs --keys to sign tokens".into()))?;
-        let signer = TokenSigner::new(KeyRing::open(keys)?, config);
         let ops = arguments.ops_url.as_deref().unwrap_or_default();
-        Ok(Self { http: address_of(url)?, ops: address_of(ops)?, signer, own: None })
+        let (http, ops) = (address_of(url)?, address_of(ops)?);
+        check_keys(http, signer).await?;
+        Ok(Self { http, ops, signer: signer.clone(), own: None })
     }
+}
+
+/// Whether an instance takes tokens that are signed here.
+pub(super) async fn check_keys(http: SocketAddr, signer: &TokenSigner) -> anyhow::Result<()> {
+    let somebody = Person::new(signer, Role::User)?;
+    let headers = [("authorization", somebody.bearer.as_str())];
+    let mut connection = Connection::open(http).await?;
+    let answer = connection.send(Method::GET, "/api/me/joins", &headers, Bytes::new()).await?;
+    ensure!(answer.status != StatusCode::UNAUTHORIZED, super::UNKNOWN_KEYS);
+    Ok(())
 }
 
 /// Where a URL points.
@@ -105,8 +121,12 @@ struct Verdict {
     broken: Vec<String>,
 }
 
-async fn drop_and_stop(arguments: &Demo, config: &Config) -> anyhow::Result<Verdict> {
-    let stage = Stage::build(arguments, config).await?;
+async fn drop_and_stop(
+    arguments: &Demo,
+    config: &Config,
+    signer: Option<&TokenSigner>,
+) -> anyhow::Result<Verdict> {
+    let stage = Stage::build(arguments, config, signer).await?;
     let verdict = drop_places(arguments, &stage).await;
     if let Some(instance) = stage.own {
         instance.stop().await;

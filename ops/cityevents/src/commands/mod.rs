@@ -22,9 +22,15 @@ mod token;
 mod topics;
 mod views;
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Command};
+use cityevents_kit::Config;
+use cityevents_kit::config::KeysStore;
+use cityevents_kit::keys::{KeyRing, TokenSigner};
+
+use crate::cli::{Cli, Command, Usage};
+use crate::instance;
 
 /// Runs a subcommand. The exit code says whether what it says is so.
 ///
@@ -52,6 +58,26 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Completions { shell } => completions::run(shell),
     }
 }
+
+/// Signs for a running instance: with the keys of a folder, or, where the settings say that they are
+/// kept in the tables, with those. Waits for the tables, so that no runtime may be around it.
+fn signer_for(keys: Option<&Path>, config: &Config) -> anyhow::Result<TokenSigner> {
+    let ring = match (keys, config.keys.store) {
+        (Some(keys), _) => KeyRing::open(keys)?,
+        (None, KeysStore::Views) => instance::open_keys(config)?,
+        (None, KeysStore::Dir) => {
+            let say = "--url needs --keys to sign tokens, or, where the keys are in the tables, the \
+                       settings of the instance: keys.store = \"views\" and what belongs to it";
+            return Err(Usage(say.to_owned()).into());
+        }
+    };
+    Ok(TokenSigner::new(ring, config))
+}
+
+/// What is wrong where a running instance takes no token of ours.
+const UNKNOWN_KEYS: &str = "the instance does not know the keys that sign here: --keys has to be its \
+                            own folder, and one that keeps them in the tables (keys.store = \
+                            \"views\") is asked without --keys and with its settings";
 
 /// 16 random bytes, marked as a UUID of version 4.
 pub fn random_id() -> [u8; 16] {

@@ -27,13 +27,21 @@ fn a_comparison_without_servers_says_how_each_is_given() {
 
 #[test]
 fn wrong_options_of_measurements_are_named() {
-    let cases: [(&[&str], &[&str]); 7] = [
+    let cases: [(&[&str], &[&str]); 9] = [
         (&["kafka", "--kafka", "localhost"], &["--kafka", "host:port"]),
         (&["kafka", "--pid", "kafka"], &["--pid", "NAME=PID"]),
         (&["kafka", "--pid", "mongo=1"], &["mongo", "postgres or redis"]),
         (&["kafka", "--redis", "localhost:1"], &["--redis", "redis://host:port"]),
         (&["kafka", "--postgres", "localhost:1"], &["--postgres"]),
-        (&["http", "--url", "http://127.0.0.1:1"], &["--ops-url", "--keys"]),
+        (&["http", "--url", "http://127.0.0.1:1"], &["--ops-url"]),
+        (
+            &["http", "--url", "http://127.0.0.1:1", "--ops-url", "http://127.0.0.1:1"],
+            &["--keys", "keys.store"],
+        ),
+        (
+            &["ingest", "--url", "http://127.0.0.1:1", "--ops-url", "http://127.0.0.1:1"],
+            &["--keys", "API key"],
+        ),
         (&["http", "--keys", "."], &["--url"]),
     ];
     for (arguments, words) in cases {

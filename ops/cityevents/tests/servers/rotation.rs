@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::calls::{PASSWORD, bearer, get, login, register};
 use crate::cluster::{Process, poll_for};
@@ -120,4 +120,22 @@ fn kids(rows: &Value) -> Vec<String> {
     let mut rows = rows.as_array().unwrap().clone();
     rows.sort_by_key(|row| row["status"] != "current");
     rows.iter().map(|row| row["kid"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_demo_signs_with_the_keys_in_the_tables_and_says_when_others_are_not_known() {
+    let (cluster, _) = cluster("demo");
+    let cluster = cluster
+        .setting("CITYEVENTS__KEYS__STORE", "views")
+        .setting("CITYEVENTS__LIMITS__ENABLED", "false");
+    let roles = "ingest,api,registration,projection";
+    let process = Process::start_with(&cluster, roles).until_ready();
+    let (url, ops) = (format!("http://{}", process.http), format!("http://{}", process.ops));
+    let demo = ["demo", "--people", "100", "--capacity", "10", "--url", &url, "--ops-url", &ops];
+    let said = cluster.run(&[&demo[..], &["--output", "json"]].concat()).json();
+    assert_eq!((&said["active"], &said["broken"]), (&json!(11), &json!([])), "{said}");
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().display().to_string();
+    let said = cluster.run(&[&demo[..], &["--keys", &keys]].concat());
+    said.failed(1, &["does not know the keys", "without --keys"]);
 }

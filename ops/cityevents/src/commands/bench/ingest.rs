@@ -24,6 +24,7 @@ use super::http::run;
 use super::measure::{Goal, Row, ThreadTimes, per_second, process_cpu};
 use super::stage::{Stage, load_runtime};
 use super::workload::user_of;
+use crate::cli::Usage;
 use crate::load::client::Connection;
 
 /// Uploads at the same time.
@@ -57,6 +58,11 @@ fn upload(plan: &Plan, waits: bool) -> anyhow::Result<Row> {
             let stage = Stage::attach(url, &plan.target)?;
             wait_until_known(stage.http, &key)?;
             stage
+        }
+        (Some(_), None) => {
+            let say =
+                "ingest makes an API key: --url needs --keys, the folder of the instance's keys";
+            return Err(Usage(say.to_owned()).into());
         }
         _ => Stage::start(folder.path(), |config| make_key(&config.keys_dir()))?,
     };

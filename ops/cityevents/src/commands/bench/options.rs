@@ -34,12 +34,13 @@ pub struct BenchServers {
 #[command(next_help_heading = "Options of kafka, restore, http and ingest")]
 pub struct BenchTarget {
     /// For `http` and `ingest`: a running instance; it should run with `limits.enabled = false`
-    #[arg(long, value_name = "URL", requires = "ops_url", requires = "keys")]
+    #[arg(long, value_name = "URL", requires = "ops_url")]
     pub url: Option<String>,
     /// Operations listener of one of the running instance's processes: it is asked for the lag
     #[arg(long, value_name = "URL", requires = "url")]
     pub ops_url: Option<String>,
     /// Folder of the keys of the running instance, to sign tokens with; `ingest` makes an API key
+    /// there. Where signing keys are in the tables (keys.store), give the instance's settings instead
     #[arg(long, value_name = "DIR", requires = "url")]
     pub keys: Option<PathBuf>,
     /// For `http`: events that are joined at the same time

@@ -13,7 +13,8 @@ use tokio::runtime::Runtime;
 
 use super::options::BenchTarget;
 use crate::cli::{Place, Usage};
-use crate::commands::demo::address_of;
+use crate::commands::demo::{address_of, check_keys};
+use crate::commands::signer_for;
 use crate::instance::roles::ProcessRoles;
 use crate::instance::{self, Instance};
 use crate::load::client::Connection;
@@ -73,12 +74,13 @@ impl Stage {
 
     /// Takes a running instance. Its limits and its access log are as they are.
     pub(super) fn attach(url: &str, target: &BenchTarget) -> anyhow::Result<Self> {
-        let missing = || Usage("--url needs --ops-url and --keys".to_owned());
+        let missing = || Usage("--url needs --ops-url".to_owned());
         let ops = target.ops_url.as_deref().ok_or_else(missing)?;
-        let keys = target.keys.as_deref().ok_or_else(missing)?;
         let config = Place::default().load(Vec::new())?.config;
-        let signer = TokenSigner::new(KeyRing::open(keys)?, &config);
-        Ok(Self { signer, http: address_of(url)?, ops: address_of(ops)?, own: None })
+        let signer = signer_for(target.keys.as_deref(), &config)?;
+        let (http, ops) = (address_of(url)?, address_of(ops)?);
+        load_runtime()?.block_on(check_keys(http, &signer))?;
+        Ok(Self { signer, http, ops, own: None })
     }
 
     /// Somebody new, so many times.
