@@ -12,7 +12,7 @@ use cityevents_views::{Mutation, ParticipantsQuery, ProgressRow, Views, WriteTim
 
 use crate::embedded::open_dir;
 
-pub(crate) const CHILD_FOLDER: &str = "CITYEVENTS_VIEWS_CHILD_FOLDER";
+const CHILD_FOLDER: &str = "CITYEVENTS_VIEWS_CHILD_FOLDER";
 
 /// Writes the rows of one step, then, alone, the progress that covers them.
 fn write_step(views: &Views, step: u64) {
@@ -131,15 +131,18 @@ fn a_journal_cut_or_damaged_anywhere_leaves_no_progress_without_its_rows() {
     assert!(lost_some, "no cut took anything away: SEED={seed}");
 }
 
-#[test]
-fn a_killed_process_leaves_no_progress_without_its_rows() {
+/// Lets a child write steps into a folder and kills it, again and again, each time after so many
+/// steps. What it said is written has to be there, which `steps_done` counts and checks.
+pub(crate) fn kill_who_writes(
+    child: &str,
+    (seed, lines): (u64, Vec<usize>),
+    steps_done: fn(&Views) -> u64,
+) {
     let dir = tempfile::tempdir().unwrap();
-    let (seed, lines) = random(5, 400);
-    println!("SEED={seed}");
     let mut steps_before = 0;
     for lines in lines {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "crash::writes_until_it_is_killed", "--ignored", "--nocapture"])
+            .args(["--exact", child, "--ignored", "--nocapture"])
             .env(CHILD_FOLDER, dir.path())
             .stdout(Stdio::piped())
             .spawn()
@@ -159,13 +162,30 @@ fn a_killed_process_leaves_no_progress_without_its_rows() {
     }
 }
 
-#[test]
-#[ignore = "a part of the test above, which runs it as a process of its own"]
-fn writes_until_it_is_killed() {
+/// What such a child does: it goes on after the last step and tells of each, until it is killed.
+/// Nothing where it is run by itself.
+pub(crate) fn write_until_killed(
+    steps_done: fn(&Views) -> u64,
+    write_step: fn(&Views, u64),
+    tell: impl Fn(u64),
+) {
     let Some(dir) = std::env::var_os(CHILD_FOLDER) else { return };
     let views = open_dir(Path::new(&dir)).unwrap();
     for step in steps_done(&views).. {
         write_step(&views, step);
-        println!("step {step}");
+        tell(step);
     }
+}
+
+#[test]
+fn a_killed_process_leaves_no_progress_without_its_rows() {
+    let chance = random(5, 400);
+    println!("SEED={}", chance.0);
+    kill_who_writes("crash::writes_until_it_is_killed", chance, steps_done);
+}
+
+#[test]
+#[ignore = "a part of the test above, which runs it as a process of its own"]
+fn writes_until_it_is_killed() {
+    write_until_killed(steps_done, write_step, |step| println!("step {step}"));
 }

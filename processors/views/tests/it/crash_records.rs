@@ -2,9 +2,6 @@
 //! that was answered before it.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Command, Stdio};
 
 use cityevents_views::Views;
 use cityevents_views::records::{
@@ -13,7 +10,7 @@ use cityevents_views::records::{
 use cityevents_views::testing::build::at;
 use cityevents_views::testing::done;
 
-use crate::crash::{CHILD_FOLDER, copy, journal_of, random};
+use crate::crash::{copy, journal_of, kill_who_writes, random, write_until_killed};
 use crate::embedded::open_dir;
 
 const LIST: &[u8] = b"steps";
@@ -69,7 +66,7 @@ fn steps_done(views: &Views) -> u64 {
     steps
 }
 
-/// What a step that was cut off left is written again: its record is there or not.
+/// One step; what is left of one that was cut off goes first: its record is there or not.
 fn go_on(views: &Views, step: u64) {
     if let Some(record) = done(views.records.record(key(&format!("step {step}")))) {
         let expected = Some(record.revision);
@@ -128,43 +125,13 @@ fn a_journal_of_records_cut_or_damaged_anywhere_leaves_a_beginning_of_what_was_a
 
 #[test]
 fn a_killed_process_leaves_every_change_of_a_record_that_was_answered() {
-    let dir = tempfile::tempdir().unwrap();
-    let (seed, lines) = random(5, 100);
-    println!("SEED={seed}");
-    let mut steps_before = 0;
-    for lines in lines {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "crash_records::changes_records_until_it_is_killed", "--ignored"])
-            .arg("--nocapture")
-            .env(CHILD_FOLDER, dir.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let told = BufReader::new(child.stdout.take().unwrap())
-            .lines()
-            .map(Result::unwrap)
-            .filter_map(|line| line.strip_prefix("step ")?.parse::<u64>().ok())
-            .nth(lines)
-            .unwrap();
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let steps = steps_done(&open_dir(dir.path()).unwrap());
-        assert!(steps > told, "step {told} was answered and is gone: SEED={seed}");
-        assert!(steps > steps_before);
-        steps_before = steps;
-    }
+    let chance = random(5, 100);
+    println!("SEED={}", chance.0);
+    kill_who_writes("crash_records::changes_records_until_it_is_killed", chance, steps_done);
 }
 
 #[test]
 #[ignore = "a part of the test above, which runs it as a process of its own"]
 fn changes_records_until_it_is_killed() {
-    let Some(dir) = std::env::var_os(CHILD_FOLDER) else { return };
-    let views = open_dir(Path::new(&dir)).unwrap();
-    let first = steps_done(&views);
-    go_on(&views, first);
-    println!("step {first}");
-    for step in first + 1.. {
-        write_step(&views, step);
-        println!("step {step}");
-    }
+    write_until_killed(steps_done, go_on, |step| println!("step {step}"));
 }
