@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -22,6 +22,8 @@ const WAITING_MAX: usize = 250;
 const CLIENTS: usize = 16;
 const KILLS_JOINING: usize = 14;
 const KILLS_LEAVING: usize = 6;
+/// Longest wait for one decision: the instance is away now and then, but not for long.
+const DECIDED_WITHIN: Duration = Duration::from_secs(180);
 /// Between two tries of one request while the instance is away.
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
@@ -49,7 +51,7 @@ impl Scene {
         assert!(!timeout.timed_out(), "the drop came to a halt before answer {count}");
     }
 
-    /// Asks with one key until there is a decision.
+    /// Asks with one key until there is a decision, however often the instance dies meanwhile.
     fn ask(
         &self,
         connection: &mut Option<Connection>,
@@ -57,7 +59,9 @@ impl Scene {
         path: &str,
         key: &str,
     ) -> Answer {
+        let began = Instant::now();
         loop {
+            assert!(began.elapsed() < DECIDED_WITHIN, "nothing is decided about {path}");
             if connection.is_none() {
                 *connection = Connection::open(self.address()).ok();
             }
