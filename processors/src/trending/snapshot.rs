@@ -7,7 +7,8 @@ use cityevents_domain::time::Timestamp;
 use cityevents_views::codec::{Damage, Reader, Writer};
 
 use super::buckets::{Buckets, Happening};
-use super::state::{Kept, Trending};
+use super::known::Kept;
+use super::state::Trending;
 
 /// Raised with any change of what is folded, and of these bytes.
 pub(super) const FOLD_VERSION: u32 = 1;
@@ -57,8 +58,7 @@ impl Trending {
     /// When they are none.
     pub fn decode(bytes: &[u8]) -> Result<Self, Damage> {
         let mut reader = Reader::new(bytes);
-        let mut state = Self::default();
-        state.log_time = time(&mut reader)?;
+        let mut state = Self { log_time: time(&mut reader)?, ..Self::default() };
         for _ in 0..reader.unsigned()? {
             let id = EventId::from_bytes(reader.array()?);
             let (start, end, since) = (time(&mut reader)?, time(&mut reader)?, time(&mut reader)?);
