@@ -63,7 +63,7 @@ impl Reads {
 
     /// What a list of the index says: how far that has come in its own topic. A token is about
     /// facts, and nothing tells when what follows from one has come through there.
-    pub(crate) fn as_of_index(&self, _presented: Presented) -> AsOf {
+    pub(crate) fn as_of_index(&self) -> AsOf {
         as_of(&self.index.as_of())
     }
 

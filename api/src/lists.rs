@@ -3,6 +3,7 @@
 //! A cursor carries the place of the last item shown, so rows that come and go elsewhere neither
 //! shift a page nor show an item twice.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use cityevents_domain::ids::{EventId, UserId};
@@ -10,13 +11,11 @@ use cityevents_domain::time::Timestamp;
 use cityevents_kit::Problem;
 use cityevents_kit::http::Page as Asked;
 use cityevents_kit::seal::{CursorSealer, FilterHash, UnsealError};
-use cityevents_views::{
-    EventPosition, OwnEventPosition, OwnJoinPosition, Page, ParticipantPosition,
-};
+use cityevents_views::{OwnEventPosition, OwnJoinPosition, Page, ParticipantPosition};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::index::{RelevancePosition, Weights};
+use crate::index::{EventPosition, PublicationPosition, RelevancePosition, Weights};
 
 /// A page over HTTP.
 #[derive(Debug, Serialize, ToSchema)]
@@ -144,6 +143,17 @@ timed_place! {
     OwnEventPosition { created_at, event: EventId }
     OwnJoinPosition { joined_at, event: EventId }
     ParticipantPosition { joined_at, user: UserId }
+}
+
+impl Place for PublicationPosition {
+    fn to_bytes(&self) -> Vec<u8> {
+        timed(self.published_at.0, self.event.as_bytes())
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (at, id) = parse_timed(bytes)?;
+        Some(Self { published_at: Reverse(at), event: EventId::from_bytes(id) })
+    }
 }
 
 /// With everything that the pages of a walk are scored with.

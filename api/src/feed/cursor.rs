@@ -11,7 +11,7 @@ use cityevents_kit::seal::{CursorSealer, FilterHash, UnsealError};
 use crate::lists::Place;
 
 /// Binds cursors to the feed.
-const PURPOSE: &str = "feed";
+pub(super) const PURPOSE: &str = "feed";
 /// Items after which a feed ends: as many as fit into a cursor.
 pub(super) const SHOWN_MAX: usize = 360;
 

@@ -1,40 +1,50 @@
-//! What was published last.
-
-use std::cmp::Reverse;
-use std::sync::Arc;
+//! What was published last: a walk through the index in the order of publication.
 
 use cityevents_kit::Problem;
-use cityevents_views::{EventFilter, EventRow, EventsQuery};
 
-use crate::state::Reads;
+use super::Feed;
+use super::page::{Chosen, Wanted};
+use crate::index::{ByPublication, Filter, Next, Order, PublicationPosition, Search};
 
-/// Events that are looked at: those that start first.
-const LOOKED_AT_MAX: usize = 2_000;
-/// Events of one read.
-const READ_MAX: usize = 500;
+/// A page, and where the next one begins if there is one.
+pub(super) struct LatestPage {
+    pub(super) items: Vec<Chosen>,
+    pub(super) next: Option<PublicationPosition>,
+}
 
-/// The public events of a city that are not over, the last published first.
-pub(super) async fn read(
-    reads: &Reads,
-    city: Option<String>,
-) -> Result<Vec<Arc<EventRow>>, Problem> {
-    let mut found = Vec::new();
-    let mut after = None;
-    loop {
-        let filter = EventFilter {
-            city: city.clone(),
+impl Feed {
+    /// What was published last and is not over.
+    pub(super) async fn latest(
+        &self,
+        wanted: &Wanted,
+        after: Option<PublicationPosition>,
+        limit: usize,
+    ) -> Result<LatestPage, Problem> {
+        let reads = &self.reads;
+        let filter = Filter {
+            city: wanted.city.clone(),
+            category: wanted.category.clone(),
             not_ended_at: Some(reads.now()),
-            ..EventFilter::default()
+            ..Filter::default()
         };
-        let query = EventsQuery { filter, after, limit: READ_MAX };
-        let page = reads.views.events.events(query).await;
-        let page = page.map_err(|error| reads.failed(&error))?;
-        found.extend(page.items.into_iter().map(Arc::new));
-        after = page.next;
-        if after.is_none() || found.len() >= LOOKED_AT_MAX {
-            break;
+        let found = match wanted.words.clone() {
+            None => reads.index.latest(&ByPublication { filter, after, limit }),
+            Some(typed) => {
+                let order = Order::Publication { after };
+                let found = reads.index.search(Search { typed, filter, order, limit }).await;
+                found.map_err(|error| reads.not_searched(&error))?
+            }
+        };
+        let mut items = Vec::with_capacity(found.events.len());
+        for event in found.events {
+            let trends = self.candidates.trends(reads, Some(&event.fields.city)).await?;
+            let trend = trends.iter().find(|entry| entry.event == event.id).cloned();
+            items.push(Chosen { event, trend, raised_by: None });
         }
+        let next = match found.next {
+            Some(Next::Publication(place)) => Some(place),
+            _ => None,
+        };
+        Ok(LatestPage { items, next })
     }
-    found.sort_by_key(|row| (Reverse(row.event.published_at), row.event.id));
-    Ok(found)
 }

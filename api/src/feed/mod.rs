@@ -4,10 +4,11 @@
 //!   partitions' slots of a city are read together, put in order and kept for a second, so that a
 //!   popular page costs the tables next to nothing.
 //! - A slot may be a moment behind: whether its event is still public, in that city and to come is
-//!   asked of the event, for every card that is shown.
+//!   asked of the index, for every card that is shown.
 //! - A page goes on behind what the pages before have shown, whatever has happened to the order
 //!   since: the sealed cursor knows the items themselves, so none comes twice, and none is missing
-//!   that was there all along.
+//!   that was there all along. What was published last needs no more than the place of the last
+//!   item, since that order does not move.
 
 mod candidates;
 mod cursor;

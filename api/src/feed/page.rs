@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use cityevents_domain::event::EventStatus;
+use cityevents_domain::event::{Event, EventStatus};
 use cityevents_domain::time::Timestamp;
 use cityevents_kit::Problem;
-use cityevents_views::text::{Words, fold};
-use cityevents_views::{EventRow, TrendEntry};
+use cityevents_views::TrendEntry;
+use cityevents_views::text::fold;
 
 use super::Feed;
 use super::cursor::{SHOWN_MAX, ShownItems};
 use super::taste::{Raised, Taste};
+use crate::index::Wanted as WantedWords;
 
 /// Candidates of a city that a feed of what is talked about is made from.
 const CANDIDATES_MAX: usize = 200;
@@ -20,12 +21,13 @@ const CANDIDATES_MAX: usize = 200;
 pub(super) struct Wanted {
     pub(super) city: Option<String>,
     pub(super) category: Option<String>,
+    /// What was typed; `None` where there is nothing to look for in it.
     pub(super) words: Option<String>,
 }
 
 /// An item, and its trend if it has one.
 pub(super) struct Chosen {
-    pub(super) row: Arc<EventRow>,
+    pub(super) event: Arc<Event>,
     pub(super) trend: Option<TrendEntry>,
     /// By which part of the score it was raised.
     pub(super) raised_by: Option<f64>,
@@ -41,7 +43,7 @@ pub(super) struct Page {
 struct Matcher {
     city: Option<String>,
     category: Option<String>,
-    words: Words,
+    words: WantedWords,
     now: Timestamp,
 }
 
@@ -50,7 +52,7 @@ impl Matcher {
         Self {
             city: wanted.city.as_deref().map(fold),
             category: wanted.category.as_deref().map(fold),
-            words: Words::parse(wanted.words.as_deref().unwrap_or_default()),
+            words: WantedWords::parse(wanted.words.as_deref().unwrap_or_default()),
             now,
         }
     }
@@ -60,17 +62,17 @@ impl Matcher {
         entry.end_time > self.now && self.category.as_ref().is_none_or(is_wanted)
     }
 
-    /// Slots and lists may be a moment behind the event.
-    fn is(&self, row: &EventRow) -> bool {
-        let fields = &row.event.fields;
+    /// Slots may be a moment behind the event.
+    fn is(&self, event: &Event) -> bool {
+        let fields = &event.fields;
         let same = |wanted: &Option<String>, text: &str| {
             wanted.as_ref().is_none_or(|wanted| *wanted == fold(text))
         };
-        row.event.status == EventStatus::Published
+        event.status == EventStatus::Published
             && fields.end_time > self.now
             && same(&self.city, &fields.city)
             && same(&self.category, &fields.category)
-            && self.words.are_in(&[&fields.title, &fields.city, &fields.description])
+            && self.words.is_in(&[&fields.title, &fields.city, &fields.description])
     }
 }
 
@@ -99,37 +101,16 @@ impl Feed {
         let mut items = Vec::new();
         let mut has_more = false;
         for Raised { entry, score } in order {
-            let row = self.candidates.event(&self.reads, entry.event).await?;
-            let Some(row) = row.filter(|row| matcher.is(row)) else { continue };
+            let event = self.reads.index.event(&entry.event);
+            let Some(event) = event.filter(|event| matcher.is(event)) else { continue };
             if items.len() == room {
                 has_more = shown.len() + room < SHOWN_MAX;
                 break;
             }
             let raised_by = (!taste.is_empty() && entry.score > 0)
                 .then(|| score.saturating_sub(entry.score) as f64 / entry.score as f64);
-            items.push(Chosen { row, trend: Some(entry.clone()), raised_by });
+            items.push(Chosen { event, trend: Some(entry.clone()), raised_by });
         }
-        Ok(Page { items, has_more })
-    }
-
-    /// What was published last.
-    pub(super) async fn latest(
-        &self,
-        wanted: &Wanted,
-        shown: &ShownItems,
-        limit: usize,
-    ) -> Result<Page, Problem> {
-        let matcher = Matcher::new(wanted, self.reads.now());
-        let latest = self.candidates.latest(&self.reads, wanted.city.as_deref()).await?;
-        let room = limit.min(SHOWN_MAX.saturating_sub(shown.len()));
-        let mut rows = latest.iter().filter(|row| matcher.is(row) && !shown.has(&row.event.id));
-        let mut items = Vec::new();
-        for row in rows.by_ref().take(room) {
-            let trends = self.candidates.trends(&self.reads, Some(&row.event.fields.city)).await?;
-            let trend = trends.iter().find(|entry| entry.event == row.event.id).cloned();
-            items.push(Chosen { row: Arc::clone(row), trend, raised_by: None });
-        }
-        let has_more = rows.next().is_some() && shown.len() + room < SHOWN_MAX;
         Ok(Page { items, has_more })
     }
 }

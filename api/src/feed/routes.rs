@@ -18,13 +18,15 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Feed;
-use super::cursor::ShownItems;
+use super::cursor::{PURPOSE, ShownItems};
 use super::item::{FeedItem, Why, score_of};
-use super::page::Wanted;
+use super::page::{Chosen, Wanted};
 use super::taste::Taste;
 use crate::answer::Answer;
 use crate::card::Card;
-use crate::freshness::AsOf;
+use crate::freshness::Presented;
+use crate::index::{SEARCH_WORDS_MAX, Wanted as Words};
+use crate::lists::List;
 
 /// Longest text to search for, in characters.
 const SEARCH_CHARACTERS_MAX: usize = 200;
@@ -88,64 +90,86 @@ async fn recommended(
     Query(parameters): Query<Parameters>,
     page: Page,
     OptionalCaller(caller): OptionalCaller,
+    _presented: Presented,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let asked = parameters.check()?;
     let reads = &feed.reads;
-    let filters = asked.filters();
-    let mut shown = ShownItems::of(&reads.cursors, &filters, &page)?;
-    let person = match (caller, feed.visitors.read(&headers)) {
-        (Some(caller), _) => Some(*caller.user.as_bytes()),
-        (None, Visitor::Known(id)) => Some(id),
-        (None, Visitor::Unknown | Visitor::Forged) => None,
-    };
-    let taste = match (asked.feed, person) {
-        (FeedType::Personalized, Some(person)) => feed.taste(person).await?,
-        _ => Taste::default(),
-    };
-    let limit = page.limit as usize;
-    let (feed_type, chosen) = match asked.feed {
-        FeedType::Latest => (FeedType::Latest, feed.latest(&asked.wanted, &shown, limit).await?),
-        FeedType::Trending | FeedType::Personalized => {
-            let told = if taste.is_empty() { FeedType::Trending } else { FeedType::Personalized };
-            (told, feed.trending(&asked.wanted, &taste, &shown, limit).await?)
-        }
-    };
+    let as_of = reads.as_of_index();
     let now = reads.now();
-    let mut known = Vec::with_capacity(chosen.items.len());
-    for item in &chosen.items {
-        let event = &item.row.event;
-        shown.add(&event.id);
-        let counters = reads.counters(event.id).await?;
-        known.push((item, counters, reads.names.name(&event.owner).await));
-    }
-    let items = known.iter().map(|(item, counters, organizer)| {
-        let event = &item.row.event;
-        FeedItem {
-            card: Card::new(event, counters, now).organized_by(organizer.as_deref()),
-            tags: vec![event.fields.category.as_str()],
-            trend_score: item.trend.as_ref().map_or(0.0, score_of),
-            why: item
-                .trend
-                .as_ref()
-                .filter(|_| asked.why)
-                .map(|trend| Why::new(trend, now, item.raised_by)),
+    let Turned { feed_type, items, next_cursor } = match asked.feed {
+        FeedType::Latest => feed.turn_latest(&asked, page).await?,
+        FeedType::Trending | FeedType::Personalized => {
+            let person = match (caller, feed.visitors.read(&headers)) {
+                (Some(caller), _) => Some(*caller.user.as_bytes()),
+                (None, Visitor::Known(id)) => Some(id),
+                (None, Visitor::Unknown | Visitor::Forged) => None,
+            };
+            feed.turn_trending(&asked, &page, person).await?
         }
-    });
-    let next_cursor = match chosen.has_more {
-        true => Some(shown.seal(&reads.cursors, &filters)?),
-        false => None,
     };
+    let mut known = Vec::with_capacity(items.len());
+    for item in &items {
+        let counters = reads.shown_counters(&item.event.id);
+        known.push((item, counters, reads.names.name(&item.event.owner).await));
+    }
+    let items = known.iter().map(|(item, counters, organizer)| FeedItem {
+        card: Card::new(&item.event, counters, now).organized_by(organizer.as_deref()),
+        tags: vec![item.event.fields.category.as_str()],
+        trend_score: item.trend.as_ref().map_or(0.0, score_of),
+        why: item
+            .trend
+            .as_ref()
+            .filter(|_| asked.why)
+            .map(|trend| Why::new(trend, now, item.raised_by)),
+    });
     let body = FeedBody {
         feed_type: feed_type.as_str(),
         items: items.collect(),
         has_more: next_cursor.is_some(),
         next_cursor,
     };
-    Ok(Answer::new(body, AsOf::default()).into_response())
+    Ok(Answer::new(body, as_of).into_response())
+}
+
+/// A page of any feed.
+struct Turned {
+    feed_type: FeedType,
+    items: Vec<Chosen>,
+    next_cursor: Option<String>,
 }
 
 impl Feed {
+    async fn turn_latest(&self, asked: &Asked, page: Page) -> Result<Turned, Problem> {
+        let list = List::new(&self.reads.cursors, PURPOSE, asked.filters(), page);
+        let latest = self.latest(&asked.wanted, list.after()?, list.limit()).await?;
+        let next_cursor = latest.next.map(|place| list.seal(&place)).transpose()?;
+        Ok(Turned { feed_type: FeedType::Latest, items: latest.items, next_cursor })
+    }
+
+    async fn turn_trending(
+        &self,
+        asked: &Asked,
+        page: &Page,
+        person: Option<[u8; 16]>,
+    ) -> Result<Turned, Problem> {
+        let cursors = &self.reads.cursors;
+        let filters = asked.filters();
+        let mut shown = ShownItems::of(cursors, &filters, page)?;
+        let taste = match (asked.feed, person) {
+            (FeedType::Personalized, Some(person)) => self.taste(person).await?,
+            _ => Taste::default(),
+        };
+        let feed_type = if taste.is_empty() { FeedType::Trending } else { FeedType::Personalized };
+        let chosen = self.trending(&asked.wanted, &taste, &shown, page.limit as usize).await?;
+        chosen.items.iter().for_each(|item| shown.add(&item.event.id));
+        let next_cursor = match chosen.has_more {
+            true => Some(shown.seal(cursors, &filters)?),
+            false => None,
+        };
+        Ok(Turned { feed_type, items: chosen.items, next_cursor })
+    }
+
     /// What is known of a person's taste.
     async fn taste(&self, person: [u8; 16]) -> Result<Taste, Problem> {
         let now = self.reads.now();
@@ -169,8 +193,14 @@ impl Parameters {
         let wanted = Wanted {
             city: text("city", self.city, CITY_CHARACTERS_MAX),
             category: text("category", self.category, CATEGORY_CHARACTERS_MAX),
-            words: text("q", self.q, SEARCH_CHARACTERS_MAX),
+            // Without a word to look for, everything is found.
+            words: text("q", self.q, SEARCH_CHARACTERS_MAX)
+                .filter(|typed| !Words::parse(typed).is_empty()),
         };
+        let words = wanted.words.as_deref().map(Words::parse).unwrap_or_default();
+        if words.len() > SEARCH_WORDS_MAX {
+            invalid.add("q", format!("at most {SEARCH_WORDS_MAX} words"));
+        }
         let feed = match self.feed.as_deref() {
             None | Some("") => FeedType::Personalized,
             Some(word) => FeedType::parse(word).unwrap_or_else(|| {

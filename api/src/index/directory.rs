@@ -1,8 +1,9 @@
 //! A folder of the text index whose small files are checked as well.
 //!
 //! The index checks its large files by sums of its own. What ties them together, and the progress
-//! beside it, stands in small files that are replaced as a whole; here they get a sum too, so that
-//! no damage goes unseen.
+//! beside it, stands in small files that are replaced as a whole; here they get a sum too. What a
+//! large file says of itself behind its contents is looked at to the letter. So no damage goes
+//! unseen, wherever it is.
 
 use std::io;
 use std::path::Path;
@@ -14,6 +15,10 @@ use tantivy::directory::{DirectoryLock, FileHandle, Lock, WatchCallback, WatchHa
 
 /// Of a sum.
 const SUM_BYTES: usize = 32;
+/// What the library writes behind the contents of a file takes no more.
+const ENDING_BYTES_MAX: usize = 512;
+/// The last thing in each of its files.
+const MARK: u32 = 1_337;
 
 /// A directory with sums. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -22,6 +27,32 @@ pub(super) struct Checked(Box<dyn Directory>);
 impl Checked {
     pub(super) fn new(directory: Box<dyn Directory>) -> Self {
         Self(directory)
+    }
+
+    /// Whether a large file ends as this version of the library ends its files: with the version,
+    /// a sum, the length of both and a mark. The library compares the sum, and does not mind what
+    /// stands beside it.
+    pub(super) fn ends_well(&self, path: &Path) -> Result<bool, OpenReadError> {
+        let file = self.0.get_file_handle(path)?;
+        let of_length = |error: io::Error| OpenReadError::wrap_io_error(error, path.to_owned());
+        let version = serde_json::to_string(tantivy::version())
+            .map_err(|error| of_length(io::Error::other(error)))?;
+        let begin = format!("{{\"version\":{version},\"crc\":");
+        let length = file.len();
+        let end = file.read_bytes(length.saturating_sub(ENDING_BYTES_MAX)..length);
+        let end = end.map_err(of_length)?;
+        let Some((text, marks)) = end.split_last_chunk::<8>() else { return Ok(false) };
+        let found = text.windows(begin.len()).rposition(|part| part == begin.as_bytes());
+        let Some(at) = found else { return Ok(false) };
+        let text = &text[at..];
+        let Some((b"}", digits)) = text[begin.len()..].split_last_chunk::<1>().map(|(d, e)| (e, d))
+        else {
+            return Ok(false);
+        };
+        let written = (text.len() as u32).to_le_bytes();
+        Ok(digits.iter().all(u8::is_ascii_digit)
+            && marks[..4] == written
+            && marks[4..] == MARK.to_le_bytes())
     }
 }
 

@@ -40,6 +40,9 @@ pub enum IndexPlace {
     Folder(PathBuf),
     /// In memory: built anew with every start.
     Memory,
+    /// Wherever a test says.
+    #[cfg(test)]
+    Given(Box<dyn Directory>),
 }
 
 /// What a commit says of where it stands.
@@ -117,11 +120,18 @@ enum Unusable {
 impl Opening<'_> {
     /// Opens what is there, or begins anew.
     pub(super) fn open(&self) -> Result<Opened, Failure> {
-        let IndexPlace::Folder(folder) = self.place else {
-            let directory = Checked::new(Box::new(RamDirectory::create()));
-            return self.open_in(directory, true).map_err(Unusable::into_failure);
+        let folder = match self.place {
+            IndexPlace::Folder(folder) => folder.join(SUBFOLDER),
+            IndexPlace::Memory => {
+                let directory = Checked::new(Box::new(RamDirectory::create()));
+                return self.open_in(directory, true).map_err(Unusable::into_failure);
+            }
+            #[cfg(test)]
+            IndexPlace::Given(directory) => {
+                let directory = Checked::new(directory.clone());
+                return self.open_in(directory, false).map_err(Unusable::into_failure);
+            }
         };
-        let folder = folder.join(SUBFOLDER);
         let reason = match self.try_folder(&folder) {
             Ok(opened) => return Ok(opened),
             Err(Unusable::Failed(failure)) => return Err(failure),
@@ -164,8 +174,8 @@ impl Opening<'_> {
             ));
         }
         let mut index = match is_there {
-            true => Index::open(directory)?,
-            false => Index::create(directory, schema.clone(), settings())?,
+            true => Index::open(directory.clone())?,
+            false => Index::create(directory.clone(), schema.clone(), settings())?,
         };
         if index.schema() != schema || *index.settings() != settings() {
             return Err(Unusable::Useless("it has other fields".to_owned()));
@@ -187,6 +197,14 @@ impl Opening<'_> {
             let damaged: HashSet<PathBuf> = index.validate_checksum()?;
             if let Some(file) = damaged.iter().next() {
                 return Err(Unusable::Useless(format!("{} is damaged", file.display())));
+            }
+            for file in index.load_metas()?.list_segment_files() {
+                if directory.exists(&file).map_err(unreadable)?
+                    && !directory.ends_well(&file).map_err(unreadable)?
+                {
+                    let shown = file.display();
+                    return Err(Unusable::Useless(format!("{shown} ends as none of ours does")));
+                }
             }
         }
         let reader = index
@@ -248,6 +266,56 @@ fn unreadable(error: impl std::fmt::Display) -> Unusable {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Every file of a small index, with every byte of it flipped in turn: it is never taken for
+    /// what it was.
+    #[test]
+    fn a_flipped_byte_is_seen_wherever_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = IndexPlace::Folder(folder.path().to_owned());
+        let marks = [Watermarks { low: 0, high: 5 }];
+        let opening =
+            Opening { place: &place, memory_bytes: 16 << 20, topic: "t", marks: &marks, now_ms: 1 };
+        let opened = opening.open().unwrap_or_else(|_| panic!("it opens"));
+        let mut writer = opened.writer;
+        let event = crate::index::testing::event(1, "Fair 音楽");
+        let document = opened.fields.document(&event, 1);
+        assert!(document.len() > 3);
+        writer.add_document(document).unwrap();
+        let mut prepared = writer.prepare_commit().unwrap();
+        let progress = Progress { next: vec![3], changes: 1, at_ms: 1, ..opened.progress };
+        prepared.set_payload(&serde_json::to_string(&progress).unwrap());
+        prepared.commit().unwrap();
+        drop((writer, opened.reader, opened.segments));
+        let inside = folder.path().join(SUBFOLDER);
+        let reason = || match opening.try_folder(&inside) {
+            Ok(opened) => {
+                assert_eq!(opened.table.len(), 1);
+                None
+            }
+            Err(Unusable::Useless(reason)) => Some(reason),
+            Err(Unusable::Failed(_)) => panic!("nothing is wrong with the disk"),
+        };
+        assert_eq!(reason(), None);
+        let mut files: Vec<_> = std::fs::read_dir(&inside)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_none_or(|extension| extension != "lock"))
+            .collect();
+        files.sort();
+        assert!(files.len() >= 7, "{files:?}");
+        for path in files {
+            let whole = std::fs::read(&path).unwrap();
+            for at in 0..whole.len() {
+                let mut data = whole.clone();
+                data[at] ^= 1 << (at % 8);
+                std::fs::write(&path, &data).unwrap();
+                assert!(reason().is_some(), "byte {at} of {} in {}", whole.len(), path.display());
+            }
+            std::fs::write(&path, &whole).unwrap();
+        }
+        assert_eq!(reason(), None);
+    }
 
     #[test]
     fn progress_that_does_not_fit_is_named() {

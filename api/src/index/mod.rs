@@ -17,13 +17,18 @@ mod directory;
 mod documents;
 mod fold;
 mod folder;
+#[cfg(test)]
+mod full_disk;
 mod metrics;
+mod orders;
 mod query;
 mod reading;
 mod score;
 mod search;
 mod segments;
 mod table;
+#[cfg(test)]
+mod testing;
 mod tokens;
 mod words;
 mod writing;
@@ -41,11 +46,14 @@ use tokio::sync::{Semaphore, watch};
 
 pub use self::folder::IndexPlace;
 pub use self::metrics::IndexMetrics;
-pub use self::query::{ByStart, Filter, Found, Next, Order, RelevancePosition, Search};
+pub use self::query::{
+    ByPublication, ByStart, EventPosition, Filter, Found, Next, Order, PublicationPosition,
+    RelevancePosition, Search,
+};
 pub(crate) use self::score::Weights;
 use self::segments::Segments;
 use self::table::Table;
-use self::words::Wanted;
+pub(crate) use self::words::Wanted;
 use crate::following::{Shown, Threads};
 
 /// Most words and runs of one search.
@@ -137,6 +145,11 @@ impl Index {
     /// A page of public events by start.
     pub fn page(&self, asked: &ByStart) -> Found {
         self.live().table.read().page(asked)
+    }
+
+    /// A page of public events that are not over, the last published first.
+    pub fn latest(&self, asked: &ByPublication) -> Found {
+        self.live().table.read().latest(asked)
     }
 
     /// Whether there is anything to look for in what was typed.

@@ -8,14 +8,15 @@
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use cityevents_views::EventPosition;
 use cityevents_views::text::fold as fold_case;
 use parking_lot::RwLock;
 use tantivy::postings::{Postings, SegmentPostings};
 use tantivy::schema::IndexRecordOption;
 use tantivy::{DocId, DocSet, TERMINATED};
 
-use super::query::{Found, Next, Order, RelevancePosition, Search, first_at};
+use super::query::{
+    EventPosition, Found, Next, Order, PublicationPosition, RelevancePosition, Search, first_at,
+};
 use super::score::{Lengths, Weights, score};
 use super::segments::{Segment, Segments, Terms};
 use super::table::{Bounds, Table, Tag};
@@ -37,6 +38,7 @@ pub(super) fn search(
     let walk = Walk { segments, table, asked, terms, bounds: Bounds::of(&asked.filter) };
     match &asked.order {
         Order::Start { after } => walk.by_start(*after),
+        Order::Publication { after } => walk.by_publication(*after),
         Order::Relevance { after } => {
             let weights = match after {
                 // Another version may have made other words of what was typed.
@@ -129,6 +131,30 @@ impl Walk<'_> {
             }
         }
         Ok(self.page(best.into_sorted(), |place| Next::Start(*place)))
+    }
+
+    /// Looks at everything that fits, as by relevance: documents lie in the order of starts.
+    fn by_publication(&self, after: Option<PublicationPosition>) -> tantivy::Result<Found> {
+        let mut best = Best::new(self.asked.limit + 1);
+        let mut batch = Vec::with_capacity(BATCH);
+        for segment in &self.segments.all {
+            let Some(mut fitting) = Fitting::open(segment, &self.terms, false)? else { continue };
+            let mut document = fitting.seek(0);
+            while document != TERMINATED {
+                while document != TERMINATED && batch.len() < BATCH {
+                    batch.push(segment.tag(document));
+                    document = fitting.seek(document + 1);
+                }
+                let table = self.table.read();
+                for tag in batch.drain(..) {
+                    let place = table.publication(tag, &self.bounds);
+                    if let Some(place) = place.filter(|place| after.is_none_or(|it| *place > it)) {
+                        best.offer(place, tag);
+                    }
+                }
+            }
+        }
+        Ok(self.page(best.into_sorted(), |place| Next::Publication(*place)))
     }
 
     fn by_relevance(

@@ -5,18 +5,22 @@
 //! its event has here. So what changes is gone from searches at once, and the text index may be
 //! behind.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use cityevents_domain::event::{Event, EventStatus};
 use cityevents_domain::ids::EventId;
 use cityevents_domain::time::Timestamp;
-use cityevents_views::EventPosition;
 use cityevents_views::text::fold as fold_case;
 
 use super::cities::Cities;
-use super::query::{ByStart, Filter, Found, Next, first_at, place_of};
+use super::orders::{Orders, Scope};
+use super::query::{
+    ByPublication, ByStart, EventPosition, Filter, Found, Next, PublicationPosition, first_at,
+    place_of, publication_of,
+};
 
 /// Which change of which slot a document shows: the slot above, the change below.
 pub(super) type Tag = u64;
@@ -32,8 +36,10 @@ pub(super) struct Table {
     slots: Vec<Slot>,
     free: Vec<u32>,
     by_id: HashMap<EventId, u32>,
-    /// The slots in the order of starts, for everything that a list can be narrowed to.
-    lists: HashMap<Scope, BTreeMap<EventPosition, u32>>,
+    by_start: Orders<EventPosition>,
+    /// Of what is not over, and narrowed to a city or a category but not to both: one list of a
+    /// city is short enough to look for a category in.
+    by_publication: Orders<PublicationPosition>,
     /// Cities and categories, but for case, as numbers.
     names: HashMap<Box<str>, u32>,
     cities: Cities,
@@ -46,19 +52,12 @@ pub(super) struct Table {
 struct Slot {
     event: Option<Arc<Event>>,
     place: EventPosition,
+    published_at: Timestamp,
     end_time: Timestamp,
     change: u32,
     city: u32,
     category: u32,
     is_over: bool,
-}
-
-/// A list: what is over apart from what is not, all or one city, all or one category.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Scope {
-    is_over: bool,
-    city: Option<u32>,
-    category: Option<u32>,
 }
 
 /// The conditions that a search checks here.
@@ -94,7 +93,7 @@ impl Table {
         table.slots.resize_with(slots, Slot::empty);
         table.by_id.reserve(rows.len());
         let mut cities: HashMap<Box<str>, u32> = HashMap::new();
-        let mut order = Vec::with_capacity(rows.len());
+        let (mut starts, mut publications) = (Vec::with_capacity(rows.len()), Vec::new());
         for (tag, event) in rows {
             let number = slot_of(tag);
             match cities.get_mut(event.fields.city.as_str()) {
@@ -102,7 +101,10 @@ impl Table {
                 None => drop(cities.insert(event.fields.city.as_str().into(), 1)),
             }
             let slot = table.slot(event, change_of(tag));
-            order.push((slot.place, number));
+            starts.push((slot.place, number));
+            if !slot.is_over {
+                publications.push((slot.publication(), number));
+            }
             if table.by_id.insert(slot.place.event, number).is_some() {
                 return Err(Contradiction);
             }
@@ -113,16 +115,9 @@ impl Table {
                 *place = slot;
             }
         }
-        order.sort_unstable();
-        // In their order, trees are built fastest.
-        let mut lists: HashMap<Scope, Vec<(EventPosition, u32)>> = HashMap::new();
-        for (place, number) in order {
-            for scope in table.slots[number as usize].scopes() {
-                lists.entry(scope).or_default().push((place, number));
-            }
-        }
-        table.lists =
-            lists.into_iter().map(|(scope, list)| (scope, list.into_iter().collect())).collect();
+        let slot = |number: u32| &table.slots[number as usize];
+        table.by_start = Orders::load(starts, |number| slot(number).scopes());
+        table.by_publication = Orders::load(publications, |number| slot(number).scopes_latest());
         for (city, count) in cities {
             table.cities.add(&city, &fold_case(&city), count);
         }
@@ -144,9 +139,8 @@ impl Table {
             self.slots.push(Slot::empty());
             (self.slots.len() - 1) as u32
         });
-        for scope in slot.scopes() {
-            self.lists.entry(scope).or_default().insert(slot.place, number);
-        }
+        self.by_start.insert(&slot.scopes(), slot.place, number);
+        self.by_publication.insert(&slot.scopes_latest(), slot.publication(), number);
         self.by_id.insert(id, number);
         if let Some(place) = self.slots.get_mut(number as usize) {
             *place = slot;
@@ -160,14 +154,8 @@ impl Table {
         let Some(place) = self.slots.get_mut(number as usize) else { return false };
         let slot = std::mem::replace(place, Slot::empty());
         self.free.push(number);
-        for scope in slot.scopes() {
-            if let Some(list) = self.lists.get_mut(&scope) {
-                list.remove(&slot.place);
-                if list.is_empty() {
-                    self.lists.remove(&scope);
-                }
-            }
-        }
+        self.by_start.remove(&slot.scopes(), &slot.place);
+        self.by_publication.remove(&slot.scopes_latest(), &slot.publication());
         if let Some(event) = &slot.event {
             self.cities.remove(&event.fields.city, &fold_case(&event.fields.city));
         }
@@ -202,6 +190,13 @@ impl Table {
         (is_current && bounds.admit(slot)).then_some(slot.place)
     }
 
+    /// The same in the order of publication.
+    pub(super) fn publication(&self, tag: Tag, bounds: &Bounds) -> Option<PublicationPosition> {
+        self.place(tag, bounds)?;
+        let slot = self.slots.get(slot_of(tag) as usize)?;
+        (!slot.is_over).then(|| slot.publication())
+    }
+
     /// The event of a document, if the document shows it as it is.
     pub(super) fn shown_by(&self, tag: Tag) -> Option<Arc<Event>> {
         let slot = self.slots.get(slot_of(tag) as usize)?;
@@ -211,23 +206,14 @@ impl Table {
     /// A page in the order of starts.
     pub(super) fn page(&self, asked: &ByStart) -> Found {
         let filter = &asked.filter;
-        let number = |name: &Option<String>| match name {
-            None => Some(None),
-            Some(name) => self.names.get(fold_case(name).as_str()).map(|number| Some(*number)),
-        };
-        let (Some(city), Some(category)) = (number(&filter.city), number(&filter.category)) else {
-            return Found { events: Vec::new(), next: None };
-        };
+        let Some((city, category)) = self.numbers(filter) else { return Found::nothing() };
         let begin = match (asked.after, filter.starts_from.map(first_at)) {
             (Some(after), Some(from)) if after < from => Bound::Included(from),
             (Some(after), _) => Bound::Excluded(after),
             (None, Some(from)) => Bound::Included(from),
             (None, None) => Bound::Unbounded,
         };
-        let list = |is_over| {
-            let list = self.lists.get(&Scope { is_over, city, category });
-            list.into_iter().flat_map(|list| list.range((begin, Bound::Unbounded)))
-        };
+        let list = |is_over| self.by_start.from(Scope { is_over, city, category }, begin);
         let over = filter.not_ended_at.is_none().then(|| list(true)).into_iter().flatten();
         let bounds = Bounds::of(filter);
         let shown = Merged { one: list(false).peekable(), other: over.peekable() }
@@ -237,16 +223,40 @@ impl Table {
             .filter_map(|(_, number)| self.slots.get(*number as usize))
             .filter(|slot| bounds.admit(slot))
             .filter_map(|slot| slot.event.clone());
-        let mut events: Vec<_> = shown.take(asked.limit.saturating_add(1)).collect();
-        let has_more = events.len() > asked.limit;
-        events.truncate(asked.limit);
-        let next = events.last().filter(|_| has_more).map(|last| Next::Start(place_of(last)));
-        Found { events, next }
+        Found::page(shown, asked.limit, |last| Next::Start(place_of(last)))
+    }
+
+    /// A page of what is not over in the order of publication.
+    pub(super) fn latest(&self, asked: &ByPublication) -> Found {
+        let filter = &asked.filter;
+        let Some((city, category)) = self.numbers(filter) else { return Found::nothing() };
+        let narrowed_to = if city.is_none() { category } else { None };
+        let scope = Scope { is_over: false, city, category: narrowed_to };
+        let begin = asked.after.map_or(Bound::Unbounded, Bound::Excluded);
+        let bounds = Bounds::of(filter);
+        let shown = self
+            .by_publication
+            .from(scope, begin)
+            .filter_map(|(_, number)| self.slots.get(*number as usize))
+            .filter(|slot| category.is_none_or(|category| slot.category == category))
+            .filter(|slot| bounds.admit(slot))
+            .filter_map(|slot| slot.event.clone());
+        Found::page(shown, asked.limit, |last| Next::Publication(publication_of(last)))
+    }
+
+    /// City and category of a filter as numbers; `None` when no event has them.
+    fn numbers(&self, filter: &Filter) -> Option<(Option<u32>, Option<u32>)> {
+        let number = |name: &Option<String>| match name {
+            None => Some(None),
+            Some(name) => self.names.get(fold_case(name).as_str()).map(|number| Some(*number)),
+        };
+        Some((number(&filter.city)?, number(&filter.category)?))
     }
 
     fn slot(&mut self, event: Event, change: u32) -> Slot {
         Slot {
             place: place_of(&event),
+            published_at: publication_of(&event).published_at.0,
             end_time: event.fields.end_time,
             change,
             city: self.number(&event.fields.city),
@@ -272,6 +282,7 @@ impl Slot {
         Self {
             event: None,
             place: first_at(Timestamp::MIN),
+            published_at: Timestamp::MIN,
             end_time: Timestamp::MIN,
             change: 0,
             city: 0,
@@ -280,7 +291,17 @@ impl Slot {
         }
     }
 
-    /// The lists that its event is in.
+    const fn publication(&self) -> PublicationPosition {
+        PublicationPosition { published_at: Reverse(self.published_at), event: self.place.event }
+    }
+
+    /// The lists by publication that its event is in.
+    fn scopes_latest(&self) -> Vec<Scope> {
+        let [all, city, category, _] = self.scopes();
+        if self.is_over { Vec::new() } else { vec![all, city, category] }
+    }
+
+    /// The lists by start that its event is in.
     fn scopes(&self) -> [Scope; 4] {
         let scope = |city, category| Scope { is_over: self.is_over, city, category };
         let (city, category) = (Some(self.city), Some(self.category));

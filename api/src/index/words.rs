@@ -91,7 +91,7 @@ fn is_unbroken(character: char) -> bool {
 
 /// What somebody typed, made ready.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     /// Beginnings of words.
     pub(super) words: Vec<String>,
     /// Runs.
@@ -100,7 +100,7 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// The words and runs of what somebody typed, each once. Nothing in it is an instruction.
-    pub(super) fn parse(typed: &str) -> Self {
+    pub(crate) fn parse(typed: &str) -> Self {
         let folded = fold(typed);
         let mut wanted = Self::default();
         for piece in pieces(&folded) {
@@ -116,13 +116,29 @@ impl Wanted {
     }
 
     /// How many there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.words.len() + self.runs.len()
     }
 
     /// Whether there is nothing to look for.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether each of them stands in at least one of the texts, as a search would find it there.
+    pub(crate) fn is_in(&self, texts: &[&str]) -> bool {
+        if self.is_empty() {
+            return true;
+        }
+        let folded: Vec<String> = texts.iter().map(|text| fold(text)).collect();
+        let all: Vec<Piece<'_>> = folded.iter().flat_map(|text| pieces(text)).collect();
+        let begins = |wanted: &String| {
+            all.iter().any(|piece| matches!(piece, Piece::Word(word) if word.starts_with(wanted)))
+        };
+        let stands = |wanted: &String| {
+            all.iter().any(|piece| matches!(piece, Piece::Run(run) if run.contains(wanted)))
+        };
+        self.words.iter().all(begins) && self.runs.iter().all(stands)
     }
 }
 
@@ -154,6 +170,23 @@ mod tests {
             ("!!! 🎉 --", vec![]),
         ] {
             assert_eq!(pieces_of(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_typed_is_in_texts_as_a_search_finds_it() {
+        let texts = ["Łódź Jazz-Night 音楽祭", "Straßenfest"];
+        for (typed, expected) in [
+            ("lodz", true),
+            ("JAZ nig", true),
+            ("azz", false),
+            ("jazz strasse", true),
+            ("楽祭", true),
+            ("祭楽", false),
+            ("jazz rock", false),
+            (" -- !", true),
+        ] {
+            assert_eq!(Wanted::parse(typed).is_in(&texts), expected, "{typed}");
         }
     }
 

@@ -46,14 +46,14 @@ struct Body {
 pub(super) async fn cities(
     State(reads): State<Reads>,
     Query(parameters): Query<Parameters>,
-    presented: Presented,
+    _presented: Presented,
 ) -> Result<Response, Problem> {
     let prefix = parameters.q.unwrap_or_default().trim().to_owned();
     if !(CHARACTERS_MIN..=CITY_CHARACTERS_MAX).contains(&prefix.chars().count()) {
         let rule = format!("{CHARACTERS_MIN} to {CITY_CHARACTERS_MAX} characters");
         return Err(Problem::invalid("q", rule));
     }
-    let as_of = reads.as_of_index(presented);
+    let as_of = reads.as_of_index();
     let data = reads.index.cities(&prefix, NAMES_MAX);
     Ok(Answer::new(Body { data }, as_of).into_response())
 }

@@ -75,10 +75,10 @@ pub(super) async fn list(
     State(reads): State<Reads>,
     Query(parameters): Query<ListParameters>,
     page: Page,
-    presented: Presented,
+    _presented: Presented,
 ) -> Result<Response, Problem> {
     let filters = parameters.check()?;
-    respond(&reads, filters, page, presented).await
+    respond(&reads, filters, page).await
 }
 
 /// The list without what is over.
@@ -94,10 +94,10 @@ pub(super) async fn feed(
     State(reads): State<Reads>,
     Query(parameters): Query<ListParameters>,
     page: Page,
-    presented: Presented,
+    _presented: Presented,
 ) -> Result<Response, Problem> {
     let filters = Filters { excludes_expired: true, ..parameters.check()? };
-    respond(&reads, filters, page, presented).await
+    respond(&reads, filters, page).await
 }
 
 /// One event.
@@ -126,15 +126,10 @@ pub(super) async fn one(
     Ok(Answer::new(body, as_of).with_version(event.version).into_response())
 }
 
-async fn respond(
-    reads: &Reads,
-    filters: Filters,
-    page: Page,
-    presented: Presented,
-) -> Result<Response, Problem> {
+async fn respond(reads: &Reads, filters: Filters, page: Page) -> Result<Response, Problem> {
     let list = List::new(&reads.cursors, "events", filters.hash(), page);
     let now = reads.now();
-    let as_of = reads.as_of_index(presented);
+    let as_of = reads.as_of_index();
     let (limit, filter) = (list.limit(), filters.at(now));
     let found = match filters.words {
         None => reads.index.page(&ByStart { filter, after: list.after()?, limit }),
@@ -150,6 +145,7 @@ async fn respond(
     let next_cursor = match &found.next {
         None => None,
         Some(Next::Start(place)) => Some(list.seal(place)?),
+        Some(Next::Publication(place)) => Some(list.seal(place)?),
         Some(Next::Relevance(place)) => Some(list.seal(place)?),
     };
     let mut known = Vec::with_capacity(found.events.len());

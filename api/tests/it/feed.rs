@@ -228,6 +228,24 @@ async fn the_latest_come_first_whether_anybody_talks_of_them_or_not() {
     assert_eq!((titles(&body), &body["feed_type"]), (vec!["Second", "First"], &json!("latest")));
     assert_eq!(body["items"][1]["trend_score"], 5.0);
     assert_eq!(body["items"][0]["trend_score"], 0.0);
+    world.searched().await;
+    for (filter, expected) in [
+        ("city=bern&q=sec", vec!["Second"]),
+        ("q=rst+bern", vec![]),
+        ("category=FILM&city=porto", vec!["Elsewhere"]),
+        ("q=fir+ber&category=film", vec!["First"]),
+        ("category=music", vec![]),
+    ] {
+        let body = world.body(Who::Nobody, &format!("{FEED}?type=latest&{filter}")).await;
+        assert_eq!(titles(&body), expected, "{filter}");
+    }
+    // It says how far the topic is read that it is made of, as every list does.
+    for kind in ["latest", "trending", "personalized"] {
+        let told = world.get(Who::Nobody, &format!("{FEED}?type={kind}")).await;
+        let list = world.get(Who::Nobody, "/api/events").await;
+        assert_eq!(told.headers["x-as-of"], list.headers["x-as-of"], "{kind}");
+        assert_ne!(told.headers["x-as-of"], "none", "{kind}");
+    }
 }
 
 #[tokio::test]
@@ -244,6 +262,8 @@ async fn bad_questions_are_named() {
         ("sort=time", "sort"),
         (&format!("city={}", "c".repeat(81)), "city"),
         (&format!("q={}", "q".repeat(201)), "q"),
+        (&format!("q={}", (0..17).map(|number| format!("w{number}+")).collect::<String>()), "q"),
+        ("type=latest&cursor=made-up", "cursor"),
     ] {
         let answered = world.get(Who::Nobody, &format!("{FEED}?{query}")).await;
         assert_eq!(answered.status.as_u16(), 400, "{query}");

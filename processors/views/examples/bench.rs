@@ -12,8 +12,8 @@ use cityevents_domain::registration::RegistrationStatus;
 use cityevents_views::embedded::{EmbeddedViews, Options};
 use cityevents_views::testing::build::{active, at, counters, event, in_city, waiting};
 use cityevents_views::{
-    EventFilter, EventPosition, EventsQuery, Mutation, OutcomeRow, OutcomeVerdict,
-    ParticipantsQuery, ReadEvents, ReadRegistrations, ViewsError, WriteTables, WriteTimestamp,
+    Mutation, OutcomeRow, OutcomeVerdict, ParticipantsQuery, ReadEvents, ReadRegistrations,
+    ViewsError, WriteTables, WriteTimestamp,
 };
 use futures::executor::block_on;
 
@@ -65,12 +65,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("table files                  {} MB", views.disk_bytes() >> 20);
 
     read_points(&views, events)?;
-    let everywhere = EventFilter::default();
-    let in_city = EventFilter { city: Some("City 7".to_owned()), ..EventFilter::default() };
-    let words = EventFilter { words: Some("jazz 1".to_owned()), ..EventFilter::default() };
-    event_pages("events, page of 20", &views, events, &everywhere)?;
-    event_pages("events of a city, page of 20", &views, events, &in_city)?;
-    event_pages("events by words, page of 20", &views, events, &words)?;
     pages("participants, page of 20", |number| {
         let query = ParticipantsQuery {
             event: event_id(number % 100),
@@ -159,20 +153,6 @@ fn read_points(views: &EmbeddedViews, events: u64) -> Result<(), ViewsError> {
     }
     report("events read", READS, &started);
     Ok(())
-}
-
-fn event_pages(
-    name: &str,
-    views: &EmbeddedViews,
-    events: u64,
-    filter: &EventFilter,
-) -> Result<(), ViewsError> {
-    pages(name, |number| {
-        let start = (mixed(number) % (350 * DAY_MS as u64)) as i64;
-        let place = EventPosition { start_time: at(start), event: event_id(number % events) };
-        let query = EventsQuery { filter: filter.clone(), after: Some(place), limit: 20 };
-        block_on(views.events(query)).map(|page| page.items.len())
-    })
 }
 
 fn pages(

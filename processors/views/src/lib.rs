@@ -9,9 +9,8 @@
 //! - A [`row::Mutation`] carries a whole row and a write timestamp; the highest timestamp wins, row
 //!   by row. So mutations may come twice, late, in any order and from two writers at once.
 //! - Nothing is deleted: rows have states. What expires says when, and readers pass the time.
-//! - Listings follow from the rows alone. A registration moves in the line of its event when it is
-//!   joined anew, an event moves in the list when its start changes; a mutation does not say from
-//!   where, since its writer keeps no state. The embedded adapter looks at the row before and takes
+//! - Listings follow from the rows alone. A registration moves among those of its event when it is
+//!   joined anew; a mutation does not say from where, since its writer keeps no state. The embedded adapter looks at the row before and takes
 //!   the old place away in the same batch. An adapter that cannot do that (CQL: a read before a
 //!   write races) writes the new place only and lets readers check each place against its row:
 //!   a place that its row does not confirm is skipped, and taken away with its own timestamp.
@@ -24,7 +23,6 @@
 pub mod codec;
 pub mod embedded;
 mod error;
-mod filter;
 pub mod memory;
 mod query;
 pub mod records;
@@ -43,8 +41,7 @@ use cityevents_kit::Breaker;
 use cityevents_kit::telemetry::MetricsRegistry;
 pub use error::ViewsError;
 pub use query::{
-    EventFilter, EventPosition, EventsQuery, OwnEventPosition, OwnEventsQuery, OwnJoinPosition,
-    Page, ParticipantPosition, ParticipantsQuery,
+    OwnEventPosition, OwnEventsQuery, OwnJoinPosition, Page, ParticipantPosition, ParticipantsQuery,
 };
 pub use records::Records;
 pub use row::{
@@ -61,7 +58,7 @@ pub use tables::{
 pub struct Views {
     /// Writes every table but the keys of persons.
     pub write: Arc<dyn WriteTables>,
-    /// Events and their lists.
+    /// Events, and those of one person.
     pub events: Arc<dyn ReadEvents>,
     /// Registrations, by event, by person, and the line.
     pub registrations: Arc<dyn ReadRegistrations>,

@@ -18,15 +18,6 @@ pub struct Page<T, P> {
     pub next: Option<P>,
 }
 
-/// A place in the list of public events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EventPosition {
-    /// The start of the event.
-    pub start_time: Timestamp,
-    /// The event.
-    pub event: EventId,
-}
-
 /// A place in the list of one's own events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OwnEventPosition {
@@ -52,34 +43,6 @@ pub struct OwnJoinPosition {
     pub joined_at: Timestamp,
     /// The event.
     pub event: EventId,
-}
-
-/// Which public events; every condition must hold.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct EventFilter {
-    /// The city, but for case.
-    pub city: Option<String>,
-    /// The category, but for case.
-    pub category: Option<String>,
-    /// Starting at this time or later.
-    pub starts_from: Option<Timestamp>,
-    /// Starting before this time.
-    pub starts_before: Option<Timestamp>,
-    /// Leave out what is over at this time.
-    pub not_ended_at: Option<Timestamp>,
-    /// Each word of it begins a word of title, description or city (see [`crate::text`]).
-    pub words: Option<String>,
-}
-
-/// A page of the list of public events.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventsQuery {
-    /// Which events.
-    pub filter: EventFilter,
-    /// Behind this place; `None` from the beginning.
-    pub after: Option<EventPosition>,
-    /// Most items, at least 1.
-    pub limit: usize,
 }
 
 /// A page of the list of one's own events.

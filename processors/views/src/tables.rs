@@ -10,8 +10,7 @@ pub use futures::future::BoxFuture;
 
 use crate::error::ViewsError;
 use crate::query::{
-    EventPosition, EventsQuery, OwnEventPosition, OwnEventsQuery, OwnJoinPosition, Page,
-    ParticipantPosition, ParticipantsQuery,
+    OwnEventPosition, OwnEventsQuery, OwnJoinPosition, Page, ParticipantPosition, ParticipantsQuery,
 };
 use crate::row::{
     BanRow, CountersRow, EventRow, Mutation, OutcomeRow, PersonKey, ProfileRow, ProgressRow,
@@ -20,6 +19,11 @@ use crate::row::{
 
 /// Most rows that one page looks at.
 pub const SCANNED_ROWS_MAX: usize = 10_000;
+
+/// How many items a page may have: at least one, and no more than it may look at.
+pub(crate) fn page_limit(asked: usize) -> usize {
+    asked.clamp(1, SCANNED_ROWS_MAX)
+}
 
 /// An expired row stays this much longer at least: the clocks of readers may lag behind log time,
 /// and until they have passed the expiry they must find it.
@@ -39,30 +43,16 @@ pub trait WriteTables: Send + Sync {
     fn flush(&self) -> BoxFuture<'_, Result<(), ViewsError>>;
 }
 
-/// Events and their lists.
+/// Events, and those of one person. What is public is listed by an index elsewhere.
 pub trait ReadEvents: Send + Sync {
     /// One event, in any state.
     fn event(&self, event: EventId) -> BoxFuture<'_, Result<Option<EventRow>, ViewsError>>;
-
-    /// Events that are published or ended, by start ascending, then id.
-    fn events(
-        &self,
-        query: EventsQuery,
-    ) -> BoxFuture<'_, Result<Page<EventRow, EventPosition>, ViewsError>>;
 
     /// The events of one person in any state, the newest first.
     fn own_events(
         &self,
         query: OwnEventsQuery,
     ) -> BoxFuture<'_, Result<Page<EventRow, OwnEventPosition>, ViewsError>>;
-
-    /// The cities of published or ended events that begin with `prefix` but for case, in
-    /// alphabetical order, each as the event that starts first spells it.
-    fn cities(
-        &self,
-        prefix: String,
-        limit: usize,
-    ) -> BoxFuture<'_, Result<Vec<String>, ViewsError>>;
 }
 
 /// Registrations.

@@ -4,12 +4,14 @@ mod disk;
 mod model;
 mod relevance;
 mod scripts;
+mod walks;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use cityevents_api::index::{
-    ByStart, Filter, Found, Index, IndexMetrics, IndexOptions, IndexPlace, Next, Order, Search,
+    ByPublication, ByStart, Filter, Found, Index, IndexMetrics, IndexOptions, IndexPlace, Next,
+    Order, Search,
 };
 use cityevents_domain::event::{Capacity, Event, EventFields, EventStatus};
 use cityevents_domain::ids::EventId;
@@ -119,15 +121,27 @@ impl Shelf {
             Some(Next::Start(place)) => Some(*place),
             _ => None,
         };
-        let Some(typed) = asked.typed.clone() else {
-            return self.index().page(&ByStart { filter, after: by_start, limit });
+        let by_publication = match next {
+            Some(Next::Publication(place)) => Some(*place),
+            _ => None,
         };
-        let order = match (asked.by_relevance, next) {
-            (true, Some(Next::Relevance(place))) => Order::Relevance { after: Some(place.clone()) },
-            (true, _) => Order::Relevance { after: None },
-            (false, _) => Order::Start { after: by_start },
+        let order = match (asked.by, next) {
+            (By::Start, _) => Order::Start { after: by_start },
+            (By::Publication, _) => Order::Publication { after: by_publication },
+            (By::Relevance, Some(Next::Relevance(place))) => {
+                Order::Relevance { after: Some(place.clone()) }
+            }
+            (By::Relevance, _) => Order::Relevance { after: None },
         };
-        self.index().search(Search { typed, filter, order, limit }).await.unwrap()
+        match (asked.typed.clone(), asked.by) {
+            (None, By::Publication) => {
+                self.index().latest(&ByPublication { filter, after: by_publication, limit })
+            }
+            (None, _) => self.index().page(&ByStart { filter, after: by_start, limit }),
+            (Some(typed), _) => {
+                self.index().search(Search { typed, filter, order, limit }).await.unwrap()
+            }
+        }
     }
 
     /// All pages, one after the other.
@@ -150,7 +164,16 @@ impl Shelf {
 pub struct Asked {
     pub filter: Filter,
     pub typed: Option<String>,
-    pub by_relevance: bool,
+    pub by: By,
+}
+
+/// In which order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum By {
+    #[default]
+    Start,
+    Publication,
+    Relevance,
 }
 
 pub const BY_START: Order = Order::Start { after: None };

@@ -1,5 +1,6 @@
 //! The index against plain filters over all events.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cityevents_api::index::{Filter, IndexPlace};
@@ -9,7 +10,7 @@ use cityevents_domain::time::{Millis, Timestamp};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::{Asked, Shelf, event};
+use super::{Asked, By, Shelf, event};
 use crate::support::facts::{HOUR_MS, NOW_MS};
 
 const CITIES: [&str; 4] = ["Porto", "PORTO", "Lisboa", "São Paulo"];
@@ -92,6 +93,10 @@ fn change(chance: &mut StdRng, number: u32, known: Option<Event>) -> Event {
         2 => EventStatus::Ended,
         _ => EventStatus::Published,
     };
+    if is_new || chance.random_bool(0.3) {
+        let at = Timestamp::from_millis(NOW_MS + chance.random_range(-5..5) * HOUR_MS);
+        changed.published_at = Some(at);
+    }
     changed.version += 1;
     changed
 }
@@ -114,15 +119,24 @@ fn asked(chance: &mut StdRng) -> Asked {
     };
     let typed = TYPED[chance.random_range(0..TYPED.len())];
     let typed = chance.random_bool(0.6).then(|| typed.to_owned());
-    Asked { filter, typed, by_relevance: chance.random_bool(0.5) }
+    let by = [By::Start, By::Publication, By::Relevance][chance.random_range(0..3)];
+    Asked { filter, typed, by }
 }
 
 async fn check(shelf: &Shelf, plain: &BTreeMap<EventId, Event>, asked: &Asked, limit: usize) {
     let mut expected: Vec<_> = plain.values().filter(|event| shows(asked, event)).collect();
-    expected.sort_by_key(|event| (event.fields.start_time, event.id));
+    match asked.by {
+        By::Publication => {
+            expected.retain(|event| event.status == EventStatus::Published);
+            expected.sort_by_key(|event| (Reverse(event.published_at), event.id));
+        }
+        By::Start | By::Relevance => {
+            expected.sort_by_key(|event| (event.fields.start_time, event.id));
+        }
+    }
     let expected: Vec<EventId> = expected.into_iter().map(|event| event.id).collect();
     let found = shelf.walk(asked, limit).await;
-    if asked.by_relevance && asked.typed.is_some() {
+    if asked.by == By::Relevance && asked.typed.is_some() {
         let (found, expected): (BTreeSet<_>, BTreeSet<_>) =
             (found.iter().collect(), expected.iter().collect());
         assert_eq!(found, expected, "{asked:?}");

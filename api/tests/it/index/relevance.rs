@@ -7,7 +7,7 @@ use cityevents_domain::event::EventStatus;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::{Asked, BY_RELEVANCE, Shelf, event};
+use super::{Asked, BY_RELEVANCE, By, Shelf, event};
 
 #[tokio::test]
 async fn what_fits_better_comes_first_and_equals_by_start() {
@@ -21,7 +21,7 @@ async fn what_fits_better_comes_first_and_equals_by_start() {
     shelf.put(&[mention, later, sooner.clone(), beginning, other]).await;
     let found = shelf.titles("jazz", BY_RELEVANCE).await;
     assert_eq!(found, ["Jazz night", "Jazz night", "Jazzercise class", "Evening"]);
-    let asked = Asked { typed: Some("jazz".into()), by_relevance: true, ..Asked::default() };
+    let asked = Asked { typed: Some("jazz".into()), by: By::Relevance, ..Asked::default() };
     assert_eq!(shelf.walk(&asked, 1).await[0], sooner.id);
     // Of two words, the one that few have tells more.
     let mut common: Vec<_> = (10..40).map(|number| event(number, "Open air", 4)).collect();
@@ -52,7 +52,7 @@ async fn a_walk_by_relevance_shows_what_stays_exactly_once_while_statistics_move
         let mut living: Vec<_> = (0..60).map(|_| make(&mut chance)).collect();
         shelf.put(&living).await;
         let mut stays: BTreeSet<_> = living.iter().map(|event| event.id).collect();
-        let asked = Asked { typed: Some(typed.into()), by_relevance: true, ..Asked::default() };
+        let asked = Asked { typed: Some(typed.into()), by: By::Relevance, ..Asked::default() };
         let (mut seen, mut next) = (Vec::new(), None);
         loop {
             let limit = chance.random_range(1..8);

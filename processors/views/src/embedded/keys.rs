@@ -8,16 +8,12 @@ use cityevents_domain::registration::RegistrationStatus;
 use cityevents_domain::time::Timestamp;
 
 use crate::codec::{Damage, Reader};
-use crate::filter::{is_listed, position_of};
-use crate::query::{EventPosition, OwnEventPosition, OwnJoinPosition, ParticipantPosition};
+use crate::query::{OwnEventPosition, OwnJoinPosition, ParticipantPosition};
 use crate::row::{EventRow, RegistrationRow};
-use crate::text::fold;
 
-/// The tables with rows, and the lists that follow from them. Numbers never change.
+/// The tables with rows, and the lists that follow from them. Numbers never change, and those that
+/// are missing were lists once and stay unused.
 const EVENTS: u8 = 1;
-const LISTED: u8 = 2;
-const LISTED_BY_CITY: u8 = 3;
-const LISTED_BY_CATEGORY: u8 = 4;
 const OWNED: u8 = 5;
 const REGISTRATIONS: u8 = 6;
 const PARTICIPANTS: u8 = 7;
@@ -179,39 +175,6 @@ pub(super) fn profile(person: &[u8; 16]) -> Key {
     Key::of(PROFILES).id(person)
 }
 
-/// One of the lists of public events.
-pub(super) enum EventList<'a> {
-    /// All of them.
-    Whole,
-    /// Those of a city, folded.
-    City(&'a str),
-    /// Those of a category, folded.
-    Category(&'a str),
-}
-
-impl EventList<'_> {
-    pub(super) fn prefix(&self) -> Key {
-        match self {
-            Self::Whole => Key::of(LISTED),
-            Self::City(city) => Key::of(LISTED_BY_CITY).text(city),
-            Self::Category(category) => Key::of(LISTED_BY_CATEGORY).text(category),
-        }
-    }
-
-    pub(super) fn place(&self, position: EventPosition) -> Key {
-        self.from(position.start_time).id(position.event.as_bytes())
-    }
-
-    pub(super) fn from(&self, start_time: Timestamp) -> Key {
-        self.prefix().time(start_time)
-    }
-}
-
-/// The cities that begin with a folded text.
-pub(super) fn cities(prefix: &str) -> Key {
-    Key::of(LISTED_BY_CITY).text_prefix(prefix)
-}
-
 pub(super) fn owned(owner: UserId) -> Key {
     Key::of(OWNED).id(owner.as_bytes())
 }
@@ -258,15 +221,7 @@ impl Listed for EventRow {
     fn places(&self) -> Vec<Key> {
         let event = &self.event;
         let own = OwnEventPosition { created_at: event.created_at, event: event.id };
-        let mut places = vec![own_event(event.owner, own)];
-        if is_listed(event.status) {
-            let position = position_of(event);
-            let (city, category) = (fold(&event.fields.city), fold(&event.fields.category));
-            places.push(EventList::Whole.place(position));
-            places.push(EventList::City(&city).place(position));
-            places.push(EventList::Category(&category).place(position));
-        }
-        places
+        vec![own_event(event.owner, own)]
     }
 }
 
@@ -325,9 +280,9 @@ mod tests {
 
     #[test]
     fn the_keys_of_one_text_are_apart_from_those_of_a_longer_one() {
-        let (one, longer) = (EventList::City("bern"), EventList::City("bernau"));
-        assert!(longer.prefix() >= one.prefix().end());
-        assert!(longer.prefix() < cities("bern").end());
+        let (one, longer) = (trends("bern"), trends("bernau"));
+        assert!(longer >= one.end());
+        assert!(longer < Key::of(TRENDS).text_prefix("bern").end());
     }
 
     #[test]
@@ -338,11 +293,11 @@ mod tests {
 
     #[test]
     fn a_place_tells_its_time_and_its_id() {
-        let place = EventPosition {
-            start_time: Timestamp::from_millis(-5),
+        let place = OwnEventPosition {
+            created_at: Timestamp::from_millis(-5),
             event: EventId::from_bytes([9; 16]),
         };
-        let key = EventList::City("bern").place(place);
-        assert_eq!(time_and_id(&key.0), Ok((place.start_time, [9; 16])));
+        let key = own_event(UserId::from_bytes([1; 16]), place);
+        assert_eq!(time_and_id(&key.0), Ok((place.created_at, [9; 16])));
     }
 }

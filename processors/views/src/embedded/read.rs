@@ -8,13 +8,11 @@ use fjall::{Guard, Readable, Slice, Snapshot};
 use futures::future::{BoxFuture, FutureExt};
 
 use super::EmbeddedViews;
-use super::keys::{self, EventList, Key, Span};
+use super::keys::{self, Key, Span};
 use crate::codec::{Damage, Table, decode};
 use crate::error::ViewsError;
-use crate::filter::{Matcher, page_limit};
 use crate::query::{
-    EventPosition, EventsQuery, OwnEventPosition, OwnEventsQuery, OwnJoinPosition, Page,
-    ParticipantPosition, ParticipantsQuery,
+    OwnEventPosition, OwnEventsQuery, OwnJoinPosition, Page, ParticipantPosition, ParticipantsQuery,
 };
 use crate::row::{
     BanRow, CountersRow, EventRow, OutcomeRow, ProfileRow, ProgressRow, RegistrationRow,
@@ -22,7 +20,7 @@ use crate::row::{
 };
 use crate::tables::{
     ReadBans, ReadCounters, ReadEvents, ReadOutcomes, ReadProfiles, ReadProgress,
-    ReadRegistrations, ReadTrends, SCANNED_ROWS_MAX,
+    ReadRegistrations, ReadTrends, SCANNED_ROWS_MAX, page_limit,
 };
 use crate::text::fold;
 
@@ -90,36 +88,6 @@ impl Look<'_> {
         Ok(Page { items, next: None })
     }
 
-    fn events(&self, query: EventsQuery) -> Result<Page<EventRow, EventPosition>, ViewsError> {
-        let EventsQuery { filter, after, limit } = query;
-        let (from, before) = (filter.starts_from, filter.starts_before);
-        let matcher = Matcher::new(filter);
-        let list = match (&matcher.city, &matcher.category) {
-            (Some(city), _) => EventList::City(city),
-            (None, Some(category)) => EventList::Category(category),
-            (None, None) => EventList::Whole,
-        };
-        // Whichever lies further on: the place behind which to go on, or the earliest start.
-        let lowest = [after.map(|place| list.place(place)), from.map(|from| list.from(from))];
-        let span = list
-            .prefix()
-            .all()
-            .behind(lowest.into_iter().flatten().max())
-            .before(before.map(|before| list.from(before)));
-        self.page(
-            self.span(span),
-            limit,
-            |key| {
-                let (start_time, id) = keys::time_and_id(key)?;
-                Ok(EventPosition { start_time, event: EventId::from_bytes(id) })
-            },
-            |place, _| {
-                let row: EventRow = self.row(keys::event(place.event))?;
-                Ok(Some(row).filter(|row| matcher.shows(&row.event)))
-            },
-        )
-    }
-
     fn own_events(
         &self,
         query: OwnEventsQuery,
@@ -141,22 +109,6 @@ impl Look<'_> {
                 Ok(Some(row).filter(wanted))
             },
         )
-    }
-
-    /// Jumps from city to city.
-    fn cities(&self, prefix: &str, limit: usize) -> Result<Vec<String>, ViewsError> {
-        let mut names = Vec::new();
-        let mut span = keys::cities(&fold(prefix)).all();
-        while names.len() < page_limit(limit) {
-            let Some(entry) = self.span(span.clone()).next() else { break };
-            let (_, id) = keys::time_and_id(&entry?.0)
-                .map_err(|Damage(detail)| ViewsError::DamagedRow { table: "lists", detail })?;
-            let row: EventRow = self.row(keys::event(EventId::from_bytes(id)))?;
-            let city = row.event.fields.city;
-            span = span.behind(Some(EventList::City(&fold(&city)).prefix().end()));
-            names.push(city);
-        }
-        Ok(names)
     }
 
     /// One state is one range. All states are all their ranges, merged.
@@ -255,16 +207,8 @@ impl ReadEvents for EmbeddedViews {
         async move { self.row(keys::event(event)) }.boxed()
     }
 
-    fn events(&self, query: EventsQuery) -> Answer<'_, Page<EventRow, EventPosition>> {
-        async move { self.snapshot().events(query) }.boxed()
-    }
-
     fn own_events(&self, query: OwnEventsQuery) -> Answer<'_, Page<EventRow, OwnEventPosition>> {
         async move { self.snapshot().own_events(query) }.boxed()
-    }
-
-    fn cities(&self, prefix: String, limit: usize) -> Answer<'_, Vec<String>> {
-        async move { self.snapshot().cities(&prefix, limit) }.boxed()
     }
 }
 

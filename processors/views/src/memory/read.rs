@@ -1,7 +1,5 @@
 //! Reading.
 
-use std::ops::Bound::{Excluded, Unbounded};
-
 use cityevents_domain::ids::{CommandId, EventId, UserId};
 use cityevents_domain::time::Timestamp;
 use futures::future::{BoxFuture, FutureExt};
@@ -9,17 +7,15 @@ use futures::future::{BoxFuture, FutureExt};
 use super::MemoryViews;
 use super::state::Written;
 use crate::error::ViewsError;
-use crate::filter::{Matcher, page_limit};
 use crate::query::{
-    EventPosition, EventsQuery, OwnEventPosition, OwnEventsQuery, OwnJoinPosition, Page,
-    ParticipantPosition, ParticipantsQuery,
+    OwnEventPosition, OwnEventsQuery, OwnJoinPosition, Page, ParticipantPosition, ParticipantsQuery,
 };
 use crate::row::{
     BanRow, CountersRow, EventRow, OutcomeRow, ProfileRow, ProgressRow, RegistrationRow, TrendEntry,
 };
 use crate::tables::{
     ReadBans, ReadCounters, ReadEvents, ReadOutcomes, ReadProfiles, ReadProgress,
-    ReadRegistrations, ReadTrends, SCANNED_ROWS_MAX,
+    ReadRegistrations, ReadTrends, SCANNED_ROWS_MAX, page_limit,
 };
 use crate::text::fold;
 
@@ -51,26 +47,6 @@ impl ReadEvents for MemoryViews {
         async move { Ok(row_of(self.state.read().events.get(&event))) }.boxed()
     }
 
-    fn events(&self, query: EventsQuery) -> Answer<'_, Page<EventRow, EventPosition>> {
-        async move {
-            let EventsQuery { filter, after, limit } = query;
-            let (from, before) = (filter.starts_from, filter.starts_before);
-            let matcher = Matcher::new(filter);
-            let state = self.state.read();
-            let places = state
-                .listed
-                .range((after.map_or(Unbounded, Excluded), Unbounded))
-                .skip_while(|place| from.is_some_and(|from| place.start_time < from))
-                .take_while(|place| before.is_none_or(|before| place.start_time < before));
-            let rows = places.map(|place| {
-                let row = row_of(state.events.get(&place.event));
-                (*place, row.filter(|row| matcher.shows(&row.event)))
-            });
-            page(rows, limit)
-        }
-        .boxed()
-    }
-
     fn own_events(&self, query: OwnEventsQuery) -> Answer<'_, Page<EventRow, OwnEventPosition>> {
         async move {
             let OwnEventsQuery { owner, statuses, after, limit } = query;
@@ -86,23 +62,6 @@ impl ReadEvents for MemoryViews {
                 (*place, row.filter(wanted))
             });
             page(rows, limit)
-        }
-        .boxed()
-    }
-
-    fn cities(&self, prefix: String, limit: usize) -> Answer<'_, Vec<String>> {
-        async move {
-            let prefix = fold(&prefix);
-            let state = self.state.read();
-            let mut cities = std::collections::BTreeMap::new();
-            for place in &state.listed {
-                if let Some((row, _)) = state.events.get(&place.event) {
-                    let city = &row.event.fields.city;
-                    cities.entry(fold(city)).or_insert_with(|| city.clone());
-                }
-            }
-            let found = cities.into_iter().filter(|(folded, _)| folded.starts_with(&prefix));
-            Ok(found.map(|(_, city)| city).take(page_limit(limit)).collect())
         }
         .boxed()
     }

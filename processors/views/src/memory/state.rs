@@ -6,8 +6,7 @@ use cityevents_domain::ids::{CommandId, EventId, UserId};
 use cityevents_domain::time::Timestamp;
 
 use crate::codec::{Table, encode};
-use crate::filter::{is_listed, position_of};
-use crate::query::{EventPosition, OwnEventPosition, OwnJoinPosition, ParticipantPosition};
+use crate::query::{OwnEventPosition, OwnJoinPosition, ParticipantPosition};
 use crate::row::{
     BanRow, CountersRow, EventRow, Mutation, OutcomeRow, PersonKey, ProfileRow, ProgressRow,
     RegistrationRow, Row, TrendRow, WriteTimestamp,
@@ -20,7 +19,6 @@ pub(super) type Written<R> = (R, WriteTimestamp);
 #[derive(Default)]
 pub(super) struct State {
     pub(super) events: BTreeMap<EventId, Written<EventRow>>,
-    pub(super) listed: BTreeSet<EventPosition>,
     pub(super) owned: BTreeSet<(UserId, OwnEventPosition)>,
     pub(super) registrations: BTreeMap<(EventId, UserId), Written<RegistrationRow>>,
     pub(super) participants: BTreeSet<(EventId, ParticipantPosition)>,
@@ -66,11 +64,7 @@ impl State {
         let Put::Written(before) = put(&mut self.events, event.id, row, timestamp) else { return };
         let own = |created_at| OwnEventPosition { created_at, event: event.id };
         if let Some(before) = before {
-            self.listed.remove(&position_of(&before.event));
             self.owned.remove(&(before.event.owner, own(before.event.created_at)));
-        }
-        if is_listed(event.status) {
-            self.listed.insert(position_of(&event));
         }
         self.owned.insert((event.owner, own(event.created_at)));
     }

@@ -1,14 +1,10 @@
 //! How keys and times are said in CQL. Pure.
 
-use cityevents_domain::ids::{EventId, UserId};
+use cityevents_domain::ids::UserId;
 use cityevents_domain::time::Timestamp;
 use scylla::value::CqlValue;
 
 use crate::row::WriteTimestamp;
-
-/// The list of all public events is spread over so many partitions. Never changes: places written
-/// under another number would not be found.
-pub(super) const LISTED_SHARDS: i16 = 16;
 
 /// The registrations of one event are spread over so many partitions. Never changes.
 const REGISTRATION_BUCKETS: u8 = 16;
@@ -16,8 +12,8 @@ const REGISTRATION_BUCKETS: u8 = 16;
 /// Tickets of a line in one partition. Never changes.
 const LINE_BUCKET_TICKETS: u32 = 4_096;
 
-/// The only shard of names of cities.
-pub(super) const CITIES_SHARD: i16 = 0;
+/// Names the list of all cities.
+const ALL_CITIES: &str = "ALL";
 
 /// A bound before every id, and one behind: what bounds a range of places by time alone.
 pub(super) const BEFORE_IDS: &[u8] = &[];
@@ -29,42 +25,10 @@ pub(super) fn cql_timestamp(WriteTimestamp(timestamp): WriteTimestamp) -> i64 {
     i64::try_from(timestamp).unwrap_or(i64::MAX)
 }
 
-/// Which lists of public events there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum EventList<'a> {
-    /// All of them.
-    Whole,
-    /// Those of a city, folded.
-    City(&'a str),
-    /// Those of a category, folded.
-    Category(&'a str),
-}
-
-impl<'a> EventList<'a> {
-    /// The columns `list` and `name`. Numbers never change.
-    pub(super) const fn columns(self) -> (i8, &'a str) {
-        match self {
-            Self::Whole => (1, ""),
-            Self::City(city) => (2, city),
-            Self::Category(category) => (3, category),
-        }
-    }
-
-    /// The shard of an event.
-    pub(super) fn shard(self, event: &EventId) -> i16 {
-        match self {
-            Self::Whole => i16::from(last_byte(event.as_bytes())) % LISTED_SHARDS,
-            Self::City(_) | Self::Category(_) => 0,
-        }
-    }
-
-    /// All shards.
-    pub(super) const fn shards(self) -> std::ops::Range<i16> {
-        match self {
-            Self::Whole => 0..LISTED_SHARDS,
-            Self::City(_) | Self::Category(_) => 0..1,
-        }
-    }
+/// The column `list` of what is talked about. Neither database takes an empty key, so the list of
+/// all cities has a name; it has capitals, which no folded name of a city has. Never changes.
+pub(super) const fn trend_list(list: &str) -> &str {
+    if list.is_empty() { ALL_CITIES } else { list }
 }
 
 /// The bucket of a person among the registrations of an event.
@@ -100,6 +64,12 @@ mod tests {
         let timestamps = [0, 1, 1 << 40, i64::MAX as u64, u64::MAX].map(WriteTimestamp);
         assert!(timestamps.map(cql_timestamp).is_sorted());
         assert_eq!(cql_timestamp(WriteTimestamp(7)), 7);
+    }
+
+    #[test]
+    fn the_list_of_all_cities_is_that_of_no_city() {
+        assert_eq!((trend_list(""), trend_list("bern")), (ALL_CITIES, "bern"));
+        assert_ne!(crate::text::fold(ALL_CITIES), ALL_CITIES);
     }
 
     #[test]

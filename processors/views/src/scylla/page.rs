@@ -16,9 +16,8 @@ use super::read::Written;
 use super::statements::Statement;
 use crate::codec::{Table, encode};
 use crate::error::ViewsError;
-use crate::filter::page_limit;
 use crate::query::Page;
-use crate::tables::SCANNED_ROWS_MAX;
+use crate::tables::{SCANNED_ROWS_MAX, page_limit};
 
 /// Rows of one page looked up side by side.
 const LOOKUPS_MAX: usize = 64;

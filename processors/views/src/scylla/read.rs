@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use scylla::serialize::row::SerializeRow;
 
 use super::ScyllaViews;
-use super::keys::registration_bucket;
+use super::keys::{registration_bucket, trend_list};
 use super::request::collect;
 use super::statements::Statement;
 use crate::codec::{Table, decode};
@@ -99,7 +99,7 @@ impl ReadTrends for ScyllaViews {
     fn trends(&self, city: Option<String>) -> Answer<'_, Vec<TrendEntry>> {
         self.on_runtime(move |views| async move {
             let list = city.map(|city| fold(&city)).unwrap_or_default();
-            let rows = views.requests.rows(Statement::ListTrends, (list,)).await?;
+            let rows = views.requests.rows(Statement::ListTrends, (trend_list(&list),)).await?;
             let contents: Vec<(Vec<u8>,)> = collect(&rows)?;
             let entry = |(content,): &(Vec<u8>,)| Ok(decode::<TrendRow>(content)?.0.entry);
             contents.iter().map(entry).filter_map(Result::transpose).collect()

@@ -52,11 +52,6 @@ macro_rules! statements {
 statements! {
     InsertEvent "insert_event" Idempotent
         "INSERT INTO {}.events (event, content) VALUES (?, ?) USING TIMESTAMP ?";
-    InsertListed "insert_listed_event" Idempotent
-        "INSERT INTO {}.listed_events (list, name, shard, start_time, event, written) \
-         VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?";
-    InsertCity "insert_city" Idempotent
-        "INSERT INTO {}.cities (shard, city) VALUES (?, ?) USING TIMESTAMP ?";
     InsertOwned "insert_owned_event" Idempotent
         "INSERT INTO {}.owned_events (owner, created_at, event, written) \
          VALUES (?, ?, ?, ?) USING TIMESTAMP ?";
@@ -90,9 +85,6 @@ statements! {
     InsertProfile "insert_profile" Idempotent
         "INSERT INTO {}.profiles (person, content) VALUES (?, ?) USING TIMESTAMP ? AND TTL ?";
 
-    DeleteListed "delete_listed_event" Idempotent
-        "DELETE FROM {}.listed_events USING TIMESTAMP ? \
-         WHERE list = ? AND name = ? AND shard = ? AND start_time = ? AND event = ?";
     DeleteOwned "delete_owned_event" Idempotent
         "DELETE FROM {}.owned_events USING TIMESTAMP ? \
          WHERE owner = ? AND created_at = ? AND event = ?";
@@ -124,14 +116,6 @@ statements! {
 
     ListTrends "list_trends" Idempotent
         "SELECT content FROM {}.trending WHERE list = ?";
-    ListListed "list_events" Idempotent
-        "SELECT start_time, event, written FROM {}.listed_events \
-         WHERE list = ? AND name = ? AND shard = ? \
-         AND (start_time, event) > (?, ?) AND (start_time, event) < (?, ?) LIMIT ?";
-    ListCities "list_cities" Idempotent
-        "SELECT city FROM {}.cities WHERE shard = ? AND city >= ? LIMIT ?";
-    ListCitiesBehind "list_cities_behind" Idempotent
-        "SELECT city FROM {}.cities WHERE shard = ? AND city > ? LIMIT ?";
     ListOwned "list_owned_events" Idempotent
         "SELECT created_at, event, written FROM {}.owned_events \
          WHERE owner = ? AND (created_at, event) < (?, ?) LIMIT ?";

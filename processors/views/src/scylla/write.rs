@@ -11,18 +11,14 @@ use futures::stream::{TryStreamExt, iter};
 use scylla::value::CqlValue;
 
 use super::ScyllaViews;
-use super::keys::{
-    CITIES_SHARD, EventList, blob, cql_timestamp, line_bucket, millis, registration_bucket,
-};
+use super::keys::{blob, cql_timestamp, line_bucket, millis, registration_bucket, trend_list};
 use super::statements::Statement;
 use crate::codec::encode;
 use crate::error::ViewsError;
-use crate::filter::is_listed;
 use crate::row::{
     EventRow, Mutation, OutcomeRow, ProgressRow, RegistrationRow, Row, TrendRow, WriteTimestamp,
 };
 use crate::tables::{EXPIRY_SLACK_MS, WriteTables};
-use crate::text::fold;
 
 /// Most statements in one batch.
 const BATCH_STATEMENTS_MAX: usize = 64;
@@ -31,7 +27,7 @@ const BATCH_STATEMENTS_MAX: usize = 64;
 /// longer is kept for this long.
 const TTL_SECONDS_MAX: i64 = 2 * 365 * 86_400;
 
-/// Names and buckets that are the same whoever writes them have this timestamp.
+/// Buckets that are the same whoever writes them have this timestamp.
 const CONSTANT_TIMESTAMP: CqlValue = CqlValue::BigInt(1);
 
 impl WriteTables for ScyllaViews {
@@ -183,7 +179,7 @@ impl Plan {
             }
             Row::Trend(row) => {
                 let values = vec![
-                    CqlValue::Text(row.list.clone()),
+                    CqlValue::Text(trend_list(&row.list).to_owned()),
                     CqlValue::BigInt(row.partition.into()),
                     CqlValue::BigInt(row.slot.into()),
                     CqlValue::Blob(content),
@@ -212,28 +208,6 @@ impl Plan {
         let (id, owner) = (event.id.as_bytes(), event.owner.as_bytes());
         let owned = vec![blob(owner), millis(event.created_at), blob(id), at.clone(), at.clone()];
         self.places.put(Statement::InsertOwned, &[owner], owned);
-        if is_listed(event.status) {
-            let (city, category) = (fold(&event.fields.city), fold(&event.fields.category));
-            let lists = [EventList::Whole, EventList::City(&city), EventList::Category(&category)];
-            for list in lists {
-                let (number, name) = list.columns();
-                let shard = list.shard(&event.id);
-                let values = vec![
-                    CqlValue::TinyInt(number),
-                    CqlValue::Text(name.to_owned()),
-                    CqlValue::SmallInt(shard),
-                    millis(event.fields.start_time),
-                    blob(id),
-                    at.clone(),
-                    at.clone(),
-                ];
-                let partition = [&[number as u8, shard as u8], name.as_bytes()];
-                self.places.put(Statement::InsertListed, &partition, values);
-            }
-            let name =
-                vec![CqlValue::SmallInt(CITIES_SHARD), CqlValue::Text(city), CONSTANT_TIMESTAMP];
-            self.places.put(Statement::InsertCity, &[], name);
-        }
         self.rows.put(Statement::InsertEvent, &[id], vec![blob(id), CqlValue::Blob(content), at]);
     }
 

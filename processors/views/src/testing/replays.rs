@@ -11,9 +11,9 @@ use super::build::{
     active, at, ban, counters, event, event_id, in_city, in_state, user_id, waiting,
 };
 use super::people::{line, people};
-use super::{done, for_random_cases, lists, walk};
+use super::{done, for_random_cases, walk};
 use crate::row::{BanRow, Mutation, Row, WriteTimestamp};
-use crate::{EventFilter, OwnEventsQuery, Views};
+use crate::{OwnEventsQuery, Views};
 
 const EVENTS: u64 = 3;
 const USERS: u64 = 4;
@@ -90,11 +90,6 @@ fn dump(views: &Views, case: u64) -> Vec<String> {
             said.push(format!("{:?}", done(views.bans.ban(event, user))));
         }
     }
-    for one in [true, false] {
-        let filter = EventFilter { city: Some(city(case, one)), ..Default::default() };
-        said.push(format!("{:?}", lists::listed(views, filter)));
-    }
-    said.push(format!("{:?}", done(views.events.cities(format!("city {case} "), 10))));
     said
 }
 

@@ -7,11 +7,11 @@ use cityevents_domain::event::EventStatus;
 use cityevents_domain::registration::{RegistrationCause, RegistrationStatus};
 use proptest::prelude::*;
 
-use super::build::{active, event, event_id, in_city, in_state, then, user_id, waiting};
+use super::build::{active, at, event, event_id, in_city, in_state, then, user_id, waiting};
 use super::people::number;
 use super::{done, for_random_cases, put};
-use crate::row::{Mutation, WriteTimestamp};
-use crate::{EventFilter, EventsQuery, Page, ParticipantsQuery, Views};
+use crate::row::{EventRow, Mutation, WriteTimestamp};
+use crate::{OwnEventsQuery, Page, ParticipantsQuery, Views};
 
 const ROWS: u64 = 40;
 
@@ -35,6 +35,13 @@ fn check<P: Copy>(
     Ok(())
 }
 
+/// An event, made before those of lower numbers.
+fn made(number: u64) -> EventRow {
+    let mut row = event(number, 100);
+    row.event.created_at = at(-(number as i64));
+    row
+}
+
 pub fn pages_of_events_miss_and_repeat_nothing_while_rows_come_and_go(views: &Views) {
     let clock = std::cell::Cell::new(1);
     let write = |row| {
@@ -44,21 +51,21 @@ pub fn pages_of_events_miss_and_repeat_nothing_while_rows_come_and_go(views: &Vi
     let changes = prop::collection::vec((0..ROWS / 2, 0..ROWS, any::<bool>()), 60);
     for_random_cases(40, (changes, 1..6_usize), |(changes, limit)| {
         for number in 0..ROWS {
-            write(event(number, number as i64));
+            write(made(number));
         }
         let mut changes = changes.into_iter();
         check(
             |after| {
-                let query = EventsQuery { filter: EventFilter::default(), after, limit };
-                let Page { items, next } = done(views.events.events(query));
+                let (owner, statuses) = (user_id(1), Some(vec![EventStatus::Published]));
+                let query = OwnEventsQuery { owner, statuses, after, limit };
+                let Page { items, next } = done(views.events.own_events(query));
                 let items = items.into_iter().map(|row| number(row.event.id.as_bytes()));
                 Page { items: items.collect(), next }
             },
             || {
-                for (which, start, public) in changes.by_ref().take(3) {
-                    let row = event(2 * which + 1, start as i64);
+                for (which, _, public) in changes.by_ref().take(3) {
                     let status = if public { EventStatus::Published } else { EventStatus::Draft };
-                    write(in_state(row, status));
+                    write(in_state(made(2 * which + 1), status));
                 }
             },
         )
@@ -126,9 +133,9 @@ pub fn readers_never_meet_half_a_write(views: &Views) {
         let reader = scope.spawn(|| {
             let mut seen = BTreeSet::new();
             while !finished.load(Ordering::Acquire) {
-                let filter = EventFilter::default();
-                let query = EventsQuery { filter, after: None, limit: 10 };
-                let found = done(views.events.events(query));
+                let (owner, statuses) = (user_id(1), None);
+                let query = OwnEventsQuery { owner, statuses, after: None, limit: 10 };
+                let found = done(views.events.own_events(query));
                 assert_eq!(found.items.len(), 1);
                 seen.insert(found.items[0].event.fields.city.clone());
                 let query =

@@ -6,7 +6,7 @@ use std::path::Path;
 use cityevents_views::embedded::{Options, discard_rows};
 use cityevents_views::testing::build::{active, at, event, event_id, user_id};
 use cityevents_views::testing::{done, put};
-use cityevents_views::{EventFilter, EventsQuery, PersonKey, Views, ViewsError};
+use cityevents_views::{OwnEventsQuery, PersonKey, Views, ViewsError};
 
 pub(crate) fn open_dir(dir: &Path) -> Result<Views, ViewsError> {
     Views::embedded(dir, Options::default())
@@ -36,8 +36,8 @@ fn rows_lists_and_keys_are_there_after_opening_again() {
     drop(views);
     let views = open_dir(dir.path()).unwrap();
     assert_eq!(done(views.events.event(event_id(1))), Some(event(1, 100)));
-    let query = EventsQuery { filter: EventFilter::default(), after: None, limit: 10 };
-    assert_eq!(done(views.events.events(query)).items, [event(1, 100)]);
+    let query = OwnEventsQuery { owner: user_id(1), statuses: None, after: None, limit: 10 };
+    assert_eq!(done(views.events.own_events(query)).items, [event(1, 100)]);
     assert_eq!(done(views.registrations.own_joins(user_id(2), None, 10)).items.len(), 1);
     assert_eq!(insert(&views, 2), Some(PersonKey([1; 32])));
     assert_eq!(
