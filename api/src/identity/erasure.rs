@@ -2,7 +2,7 @@
 //! nothing of anybody.
 //!
 //! The row says first that the account is gone, which shuts every door; sessions, the claim of the
-//! address and the key that sealed what was written about the person follow. A crash in between is
+//! address, what the person likes and the key that sealed what was written about them follow. A crash in between is
 //! finished by the sweeper ([`super::departures`]), so the address stays in the row until its claim
 //! is released, and so does who the person is at other providers. On the log there are ids only, and
 //! texts that nobody can open without the key.
@@ -12,7 +12,9 @@ use std::pin::pin;
 use cityevents_domain::actor::Role;
 use cityevents_domain::event::EventStatus;
 use cityevents_domain::ids::{EventId, UserId};
+use cityevents_domain::time::Millis;
 use cityevents_kit::event_body::is_ended;
+use cityevents_views::{Mutation, ProfileRow, WriteTimestamp};
 use futures::TryStreamExt as _;
 use futures::future::ready;
 
@@ -21,6 +23,9 @@ use super::notifications::notifications_key;
 use super::roles::RoleError;
 use super::store::{IdentityError, Kept as _};
 use super::{Account, Address, Identity, own_rows};
+
+/// Longer than the log keeps what people did.
+const SIGNALS_KEPT: Millis = Millis::hours(32 * 24);
 
 /// Why an account is not erased.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +72,7 @@ impl Identity {
         let store = &self.shared.store;
         self.end_sessions(&account.id, None).await?;
         self.shared.views.person_keys.erase_person_key(account.id).await?;
+        self.forget_taste(&account.id).await?;
         store.take_away(notifications_key(&account.id)).await?;
         self.release_subjects(account).await?;
         // One that is none by today's rules is claimed by nobody, and goes all the same.
@@ -78,6 +84,22 @@ impl Identity {
             has_one.then(|| Account { email: String::new(), ..account.clone() })
         };
         store.update(account_key(&account.id), without).await?;
+        Ok(())
+    }
+
+    /// Takes away what the person likes. Nothing that comes late brings it back: an empty row stands
+    /// in its place, written later than any signal can be, until the log has none of theirs.
+    async fn forget_taste(&self, account: &UserId) -> Result<(), IdentityError> {
+        let at = self.shared.store.now();
+        let row = ProfileRow {
+            person: *account.as_bytes(),
+            signals: Vec::new(),
+            at,
+            expires_at: at + SIGNALS_KEPT,
+        };
+        // Signals are written with their offsets, which stay far below.
+        let timestamp = WriteTimestamp(at.as_millis().max(0).cast_unsigned().saturating_mul(1_000));
+        self.shared.views.write.write(vec![Mutation::new(row, timestamp)]).await?;
         Ok(())
     }
 

@@ -7,9 +7,11 @@ use cityevents_domain::event::EventStatus;
 use cityevents_domain::ids::EventId;
 use cityevents_domain::refusal::Refusal;
 use cityevents_domain::registration::RegistrationStatus;
+use cityevents_domain::time::{Millis, Timestamp};
 use cityevents_kit::keys::TokenError;
 use cityevents_views::{
-    PersonKey, PersonKeys as _, ReadEvents as _, ReadRegistrations as _, WriteTables as _,
+    Mutation, PersonKey, PersonKeys as _, ProfileRow, ProfileSignal, ReadEvents as _,
+    ReadProfiles as _, ReadRegistrations as _, WriteTables as _, WriteTimestamp,
 };
 
 use super::*;
@@ -207,6 +209,15 @@ async fn an_erased_account_leaves_nothing_personal_and_its_address_free() {
     let event = events.publish(OWNER, "Night of lights", 5).await;
     events.ask(ada, event, CommandKind::Join).await.unwrap();
     world.memory.insert_person_key_if_absent(ada, PersonKey([3; 32])).await.unwrap();
+    let taste = |offset| {
+        let at = Timestamp::from_millis(world.clock.now_ms());
+        let signal =
+            ProfileSignal { at, is_join: true, event: [1; 8], category: "film".to_owned() };
+        let expires_at = at + Millis::hours(720);
+        let row = ProfileRow { person: *ada.as_bytes(), signals: vec![signal], at, expires_at };
+        world.memory.write(vec![Mutation::new(row, WriteTimestamp(offset))])
+    };
+    taste(4_000_000_000).await.unwrap();
     let ban = format!("/api/auth/mod/users/{ada}");
     world.ask_as(&staff.token(), &format!("{ban}/ban"), None).await;
     world.ask_as(&staff.token(), &format!("{ban}/unban"), None).await;
@@ -227,6 +238,14 @@ async fn an_erased_account_leaves_nothing_personal_and_its_address_free() {
     let refreshed = world.refresh(&out_again.cookie.unwrap()).await;
     assert_eq!(refreshed.status, StatusCode::UNAUTHORIZED);
     assert_eq!(world.memory.person_key(ada).await.unwrap(), None);
+    // What a signal says that was on its way counts no more.
+    for late in [None, Some(4_000_000_001)] {
+        if let Some(offset) = late {
+            taste(offset).await.unwrap();
+        }
+        let liked = world.memory.profile(*ada.as_bytes(), Timestamp::MIN).await.unwrap().unwrap();
+        assert_eq!(liked.signals, []);
+    }
     let key = RecordKey::new(RecordKind::Account, ada.as_bytes().as_slice());
     let row = world.memory.record(key).await.unwrap().unwrap();
     let row = String::from_utf8(row.value.content).unwrap().to_lowercase();
