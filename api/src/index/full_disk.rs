@@ -59,9 +59,9 @@ impl Write for OnDisk {
 }
 
 impl TerminatingWrite for OnDisk {
-    fn terminate_ref(&mut self, _token: AntiCallToken) -> io::Result<()> {
+    fn terminate_ref(&mut self, token: AntiCallToken) -> io::Result<()> {
         self.disk.room()?;
-        self.inner.flush()
+        self.inner.terminate_ref(token)
     }
 }
 
@@ -162,7 +162,7 @@ async fn a_full_disk_is_named_and_what_was_there_goes_on_being_the_answer_until_
     };
     let first = put(&log, 1);
     let index = Index::start(options).unwrap();
-    assert!(index.wait(0, first, true, AT_MOST).await);
+    assert!(index.wait(0, first, true, AT_MOST).await, "{:?}", index.problem());
     wait_for(&index, |problem| problem.is_none());
     is_full.store(true, Ordering::SeqCst);
     let second = put(&log, 2);

@@ -10,10 +10,11 @@
 //!   by row. So mutations may come twice, late, in any order and from two writers at once.
 //! - Nothing is deleted: rows have states. What expires says when, and readers pass the time.
 //! - Listings follow from the rows alone. A registration moves among those of its event when it is
-//!   joined anew; a mutation does not say from where, since its writer keeps no state. The embedded adapter looks at the row before and takes
-//!   the old place away in the same batch. An adapter that cannot do that (CQL: a read before a
-//!   write races) writes the new place only and lets readers check each place against its row:
-//!   a place that its row does not confirm is skipped, and taken away with its own timestamp.
+//!   joined anew; a mutation does not say from where, since its writer keeps no state. The embedded
+//!   adapter looks at the row before and takes the old place away in the same batch. An adapter that
+//!   cannot do that (CQL: a read before a write races) writes the new place only and lets readers
+//!   check each place against its row: a place that its row does not confirm is skipped, and taken
+//!   away with its own timestamp.
 //! - The one thing that is decided by who comes first, the key of a person, has a table of its own
 //!   that is never written otherwise ([`tables::PersonKeys`]).
 //!

@@ -20,6 +20,7 @@ mod cluster;
 mod command_line;
 mod connect;
 mod lag;
+mod lists;
 mod mails;
 mod people;
 mod proxy;
