@@ -1,8 +1,10 @@
-//! What people read, with very many public events: lists, pages of events, search, deep pages; and
-//! the index that it comes from, built and opened.
+//! What people read, with very many public events: lists, pages of events, what is talked about,
+//! search, deep pages; how soon a change is there; and the index that it comes from, built and opened.
 
+mod fresh;
 mod gets;
 mod rows;
+mod trends;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -90,6 +92,7 @@ pub(super) fn measure(plan: &Plan) -> anyhow::Result<Vec<Row>> {
         rows.extend(gets.measure(&load, stage.http, offered)?);
     }
     rows.push(depth(plan, &load, stage.http, offered)?);
+    rows.extend(fresh::measure(&load, &stage)?);
     stage.stop();
     Ok(rows)
 }
@@ -108,6 +111,14 @@ fn kinds(plan: &Plan, maker: &Maker, address: SocketAddr) -> Vec<Gets> {
             _ => "/api/feed?category=film".to_owned(),
         }
     });
+    let feeds = (0..REQUESTS).map(|number| {
+        let city = encoded(maker.city(number));
+        match number % 4 {
+            0 => "/api/feed/recommended?type=trending".to_owned(),
+            1 => format!("/api/feed/recommended?type=latest&city={city}"),
+            _ => format!("/api/feed/recommended?type=trending&city={city}"),
+        }
+    });
     let events = (0..REQUESTS * 50).map(|number| {
         let number = (number as u64 * 7_919 % u64::from(plan.published)) as u32;
         format!("/api/events/{}", Maker::id(number))
@@ -122,6 +133,7 @@ fn kinds(plan: &Plan, maker: &Maker, address: SocketAddr) -> Vec<Gets> {
     vec![
         Gets::new("list, with and without city and category", address, lists),
         Gets::new("event", address, events),
+        Gets::new("what is talked about, and what was published last", address, feeds),
         Gets::new(SEARCH, address, searches),
     ]
 }
@@ -136,6 +148,7 @@ fn build(plan: &Plan, config: &Config, maker: &mut Maker) -> anyhow::Result<Vec<
     let started = Instant::now();
     maker.write(&log, &topic, plan.published)?;
     let written = started.elapsed();
+    trends::write(data, maker)?;
     let million = f64::from(plan.published) / 1e6;
     let open = || -> anyhow::Result<(Index, Duration)> {
         let started = Instant::now();

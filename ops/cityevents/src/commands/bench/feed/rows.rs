@@ -70,7 +70,9 @@ pub(super) struct Maker {
     chance: StdRng,
     cities: Vec<String>,
     words: Vec<String>,
-    now: Timestamp,
+    pub(super) now: Timestamp,
+    /// Of each event that was made, the number of its city, and its category.
+    pub(super) made: Vec<(usize, &'static str)>,
 }
 
 impl Maker {
@@ -88,7 +90,7 @@ impl Maker {
                 format!("{}{rest} {number}", first.to_uppercase())
             })
             .collect();
-        Self { chance, cities, words, now }
+        Self { chance, cities, words, now, made: Vec::new() }
     }
 
     /// A city by number.
@@ -123,6 +125,7 @@ impl Maker {
         let mut owner = [7; 16];
         owner[..4].copy_from_slice(&chance.random_range(0..ORGANISERS).to_be_bytes());
         let city = chance.random_range(0..CITIES);
+        self.made.push((city, category));
         let at = self.now;
         Event {
             id: Self::id(number),
