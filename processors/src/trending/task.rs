@@ -286,8 +286,9 @@ impl TrendingTask {
         Ok(())
     }
 
-    /// Brings the lists up to date and publishes what is news, with the progress in both inputs.
-    fn round(&mut self) -> Result<(), TaskError> {
+    /// Brings the lists up to date and publishes what is news, with the progress in both inputs. That
+    /// alone is stored now and then, and with the last round.
+    fn round(&mut self, is_last: bool) -> Result<(), TaskError> {
         let began = Instant::now();
         self.round_at = began;
         let now = Timestamp::from_millis(self.source.clock.now_ms());
@@ -296,7 +297,8 @@ impl TrendingTask {
         let Some(position) = self.follower.position() else { return Ok(()) };
         let reached = (position.offset, self.reader.position());
         let is_quiet = trends.is_empty() && self.signals.is_empty() && self.letters.is_empty();
-        let is_due = reached != self.stored && self.stored_at.elapsed() >= PROGRESS_EVERY;
+        let is_due = is_last || self.stored_at.elapsed() >= PROGRESS_EVERY;
+        let is_due = is_due && reached != self.stored;
         if is_quiet && !is_due {
             return Ok(());
         }
@@ -370,13 +372,13 @@ impl Task for TrendingTask {
             }
         }
         if self.round_at.elapsed() >= ROUND_EVERY || self.signals.len() >= SIGNALS_MAX {
-            self.round()?;
+            self.round(false)?;
         }
         Ok(())
     }
 
     fn drain(&mut self, _deadline: Duration) -> Result<(), TaskError> {
-        self.round()?;
+        self.round(true)?;
         self.saver.wait();
         Ok(())
     }
