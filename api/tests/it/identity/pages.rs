@@ -275,5 +275,8 @@ async fn assets_are_kept_under_their_own_name_only() {
         (other.status, &other.headers[CACHE_CONTROL]),
         (StatusCode::OK, &"no-cache".parse().unwrap())
     );
-    assert_eq!(browser.get("/assets/other.css").await.status, StatusCode::NOT_FOUND);
+    for none in ["", "/", "/other.css", "/other.0123456789ab.css", "/..%2Fassets%2Fsite.css"] {
+        let answer = browser.get(&format!("/assets{none}")).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{none}");
+    }
 }
