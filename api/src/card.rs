@@ -5,6 +5,7 @@ use cityevents_domain::ids::{EventId, ImageId, UserId};
 use cityevents_domain::time::Timestamp;
 use cityevents_kit::event_body::{EventBody, WireTime};
 use cityevents_kit::openapi::IdText;
+use cityevents_kit::pictures::PictureAddresses;
 use cityevents_views::RegistrationRow;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
@@ -51,12 +52,19 @@ pub(crate) struct Card<'a> {
     #[serde(serialize_with = "as_texts")]
     #[schema(value_type = Vec<IdText>)]
     cover_image_ids: &'a [ImageId],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cover_image: Option<String>,
     version: u32,
 }
 
 impl<'a> Card<'a> {
-    pub(crate) fn new(event: &'a Event, counters: &Counters, now: Timestamp) -> Self {
-        let body = EventBody::new(event, counters, now);
+    pub(crate) fn new(
+        event: &'a Event,
+        counters: &Counters,
+        now: Timestamp,
+        pictures: &PictureAddresses,
+    ) -> Self {
+        let body = EventBody::new(event, counters, now, pictures);
         Self {
             id: body.id,
             owner_id: body.owner_id,
@@ -83,6 +91,7 @@ impl<'a> Card<'a> {
             ended: body.ended,
             joinable: body.joinable,
             cover_image_ids: body.cover_image_ids,
+            cover_image: body.cover_image,
             version: body.version,
         }
     }

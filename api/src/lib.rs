@@ -28,12 +28,14 @@ pub mod index;
 pub mod lines;
 mod lists;
 mod live;
+pub mod media;
 mod metrics;
 pub mod progress;
 mod reasons;
 mod routes;
 pub mod standing;
 mod state;
+mod threads;
 pub mod web;
 
 pub use self::metrics::ApiMetrics;

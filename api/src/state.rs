@@ -6,6 +6,7 @@ use std::time::Duration;
 use cityevents_domain::event::{Counters, Event};
 use cityevents_domain::ids::{CommandId, EventId, UserId};
 use cityevents_domain::time::Timestamp;
+use cityevents_kit::pictures::PictureAddresses;
 use cityevents_kit::seal::CursorSealer;
 use cityevents_kit::{Problem, Shutdown};
 use cityevents_runtime::log::clock::Clock;
@@ -58,6 +59,8 @@ pub struct ReadsParts {
     pub is_pending: Arc<IsPending>,
     /// Given when the process is going to stop: streams end then.
     pub draining: Shutdown,
+    /// Writes the addresses of covers.
+    pub pictures: PictureAddresses,
     /// Figures.
     pub metrics: ApiMetrics,
 }

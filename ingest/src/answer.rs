@@ -8,6 +8,7 @@ use cityevents_domain::fact::Outcome;
 use cityevents_domain::ids::{CommandId, EventId};
 use cityevents_kit::consistency::ConsistencyToken;
 use cityevents_kit::event_body::{OutcomeBody, event_etag};
+use cityevents_kit::pictures::PictureAddresses;
 use cityevents_kit::problem::{ErrorCode, Problem};
 use cityevents_schemas::message::{Reply, ReplyVerdict};
 
@@ -30,19 +31,26 @@ pub(crate) fn answer(
     submitted: Result<Submitted, SubmitError>,
     success: Success,
     headers: &WriteHeaders,
+    pictures: &PictureAddresses,
     receipt: impl FnOnce(&CommandId) -> Option<String>,
 ) -> Response {
     match submitted {
-        Ok(Submitted::Decided(reply)) => decided(event, &reply, success, headers.is_tls),
+        Ok(Submitted::Decided(reply)) => decided(event, &reply, success, headers.is_tls, pictures),
         Ok(Submitted::Pending(command)) => pending(&command, headers.wait, receipt(&command)),
         Err(error) => submit_problem(&error).into_response(),
     }
 }
 
-fn decided(event: &EventId, reply: &Reply, success: Success, is_tls: bool) -> Response {
+fn decided(
+    event: &EventId,
+    reply: &Reply,
+    success: Success,
+    is_tls: bool,
+    pictures: &PictureAddresses,
+) -> Response {
     let mut response = match &reply.verdict {
         ReplyVerdict::Accepted(outcome) | ReplyVerdict::Unchanged(outcome) => {
-            carried_out(event, outcome, success)
+            carried_out(event, outcome, success, pictures)
         }
         ReplyVerdict::Refused(refusal) => Problem::from(refusal).into_response(),
         ReplyVerdict::Undecodable => {
@@ -57,8 +65,14 @@ fn decided(event: &EventId, reply: &Reply, success: Success, is_tls: bool) -> Re
     response
 }
 
-fn carried_out(event: &EventId, outcome: &Outcome, success: Success) -> Response {
-    let mut response = json(StatusCode::OK, OutcomeBody::new(event, outcome).to_bytes());
+fn carried_out(
+    event: &EventId,
+    outcome: &Outcome,
+    success: Success,
+    pictures: &PictureAddresses,
+) -> Response {
+    let body = OutcomeBody::new(event, outcome, pictures);
+    let mut response = json(StatusCode::OK, body.to_bytes());
     let headers = response.headers_mut();
     if let Outcome::Event { event, .. } = outcome {
         headers.insert(ETAG, event_etag(event.version));

@@ -26,4 +26,4 @@ pub use admission::{Admission, Permit, Shed};
 pub use client::{ClientOptions, CommandClient, SubmitError, Submitted};
 pub use metrics::IngestMetrics;
 pub use reasons::{ReasonError, Reasons};
-pub use routes::{IngestState, WriteOptions, route_policy, router};
+pub use routes::{IngestState, TakeCovers, WriteOptions, route_policy, router};

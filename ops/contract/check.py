@@ -19,12 +19,14 @@ import json
 import os
 import random
 import re
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import venv
+import zlib
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -269,6 +271,7 @@ class World:
         status, answer = call("DELETE", kicked, None, organiser)
         assert status == 200, answer
         self.sign_in_by_hand()
+        self.bring_by_hand()
         line = {
             "type": "join",
             "event_id": event,
@@ -283,6 +286,38 @@ class World:
             status, answer = call("POST", "/api/ingest", [line], made["key"])
         assert status == 200, (status, answer)
 
+
+    def bring_by_hand(self):
+        """A picture on its whole way: no generator draws one."""
+        call, token = self.instance.call, self.person_token
+        self.picture = self.bring("avatar", token)
+        for path in (f"/media/{self.picture}/avatar-256.webp", f"/media/{self.picture}/avatar-512.jpg"):
+            status, _ = call("GET", path)
+            assert status == 200, (path, status)
+        status, answer = call("PATCH", "/api/auth/me/avatar", {"upload_id": self.picture}, token)
+        assert status == 200, answer
+        cover = self.bring("event_cover", self.organiser)
+        body = {"cover_image_ids": [cover]}
+        status, answer = call("PATCH", f"/api/events/{self.publish()}", body, self.organiser)
+        assert status == 200 and cover in answer["cover_image"], answer
+
+    def bring(self, purpose: str, token: str) -> str:
+        call = self.instance.call
+        status, upload = call("POST", "/api/media/request-upload", {"purpose": purpose}, token)
+        assert status == 200, upload
+        path = "/api/" + upload["presigned_url"].split("/api/", 1)[1]
+        answer = self.instance.ask("PUT", path, picture(), {"Content-Type": "image/png"})
+        assert answer.status == 204, answer.read()
+        body = {"upload_id": upload["upload_id"]}
+        status, answer = call("POST", "/api/media/complete", body, token)
+        assert status == 200, answer
+        path, deadline = f"/api/media/{upload['upload_id']}/status", time.monotonic() + 60
+        while time.monotonic() < deadline:
+            status, answer = call("GET", path, token=token, headers={"Prefer": "wait=10"})
+            assert status == 200 and answer["status"] != "FAILED", answer
+            if answer["status"] == "READY":
+                return upload["upload_id"]
+        sys.exit(f"the picture is not worked on: {answer}")
 
     def sign_in_by_hand(self):
         """What needs a cookie, or a link from a mail."""
@@ -335,6 +370,18 @@ class World:
         sys.exit(f"no mail came to {address}")
 
 
+def picture() -> bytes:
+    """A small one, as PNG writes it."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    head = struct.pack(">IIBBBBB", 32, 18, 8, 2, 0, 0, 0)
+    rows = b"".join(b"\0" + bytes([200, 90, row * 10]) * 32 for row in range(18))
+    parts = [chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
 def walk(instance: Instance, folder: Path, schemathesis: Path, arguments) -> int:
     _, document = instance.call("GET", "/openapi.json")
     world = World(instance)
@@ -370,6 +417,7 @@ def configuration(world: World, token) -> str:
         (r"^/api/auth/(mod|admin)/users/", {"path.id": world.target}),
         (r"^/api/auth/sessions/", {"path.id": session}),
         (r"^/api/auth/oauth/", {"path.provider": "example", "query.return_to": "/docs/"}),
+        (r"^/(api/)?media/", {"path.id": world.picture, "path.name": "avatar-256.webp"}),
         (r"^/api/me/calendar\.ics", {"query.token": calendar}),
         (r"^/api/meta/cities", {"query.q": "Po"}),
     ]

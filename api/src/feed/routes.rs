@@ -114,7 +114,8 @@ async fn recommended(
         known.push((item, counters, reads.names.name(&item.event.owner).await));
     }
     let items = known.iter().map(|(item, counters, organizer)| FeedItem {
-        card: Card::new(&item.event, counters, now).organized_by(organizer.as_deref()),
+        card: Card::new(&item.event, counters, now, &reads.pictures)
+            .organized_by(organizer.as_deref()),
         tags: vec![item.event.fields.category.as_str()],
         trend_score: item.trend.as_ref().map_or(0.0, score_of),
         why: item

@@ -1,7 +1,7 @@
 //! Accounts.
 
 use cityevents_domain::actor::Role;
-use cityevents_domain::ids::UserId;
+use cityevents_domain::ids::{ImageId, UserId};
 use cityevents_domain::time::Timestamp;
 use cityevents_views::records::{RecordKey, RecordKind};
 use serde::{Deserialize, Serialize};
@@ -34,7 +34,8 @@ pub struct Account {
     /// Whether staff has locked the account.
     pub locked: bool,
     /// A picture.
-    pub avatar_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::as_text::option")]
+    pub avatar: Option<ImageId>,
     /// When it was made, in milliseconds since 1970.
     pub created_at_ms: i64,
     /// Rises with every change that others have to know.
@@ -110,7 +111,7 @@ impl Account {
             role: Role::User,
             email_verified: false,
             locked: true,
-            avatar_url: None,
+            avatar: None,
             created_at_ms: claim.claimed_at_ms,
             version: 0,
             revoked_before_ms: None,
@@ -194,7 +195,7 @@ impl Identity {
             role: account.role,
             email_verified: linked.is_some(),
             locked: false,
-            avatar_url: None,
+            avatar: None,
             created_at_ms: now.as_millis(),
             version: 1,
             revoked_before_ms: None,

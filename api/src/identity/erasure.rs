@@ -4,7 +4,7 @@
 //! The row says first that the account is gone, which shuts every door; sessions, the claim of the
 //! address, what the person likes and the key that sealed what was written about them follow. A crash in between is
 //! finished by the sweeper ([`super::departures`]), so the address stays in the row until its claim
-//! is released, and so does who the person is at other providers. On the log there are ids only, and
+//! is released, and so do the id of the avatar and who the person is at other providers. On the log there are ids only, and
 //! texts that nobody can open without the key.
 
 use std::pin::pin;
@@ -75,13 +75,16 @@ impl Identity {
         self.forget_taste(&account.id).await?;
         store.take_away(notifications_key(&account.id)).await?;
         self.release_subjects(account).await?;
+        if let (Some(media), Some(avatar)) = (&self.shared.media, &account.avatar) {
+            media.discard(&account.id, avatar).await?;
+        }
         // One that is none by today's rules is claimed by nobody, and goes all the same.
         if let Ok(address) = Address::parse(&account.email) {
             self.release(&address, &account.id).await?;
         }
         let without = |account: &Account| {
-            let has_one = account.erased && !account.email.is_empty();
-            has_one.then(|| Account { email: String::new(), ..account.clone() })
+            let has_one = account.erased && (!account.email.is_empty() || account.avatar.is_some());
+            has_one.then(|| Account { email: String::new(), avatar: None, ..account.clone() })
         };
         store.update(account_key(&account.id), without).await?;
         Ok(())
@@ -131,7 +134,7 @@ impl Identity {
 
 impl Account {
     /// Without anything personal but the address, which its claim is found by, and who the person is
-    /// at providers, for the same reason.
+    /// at providers and the id of the avatar, for the same reason.
     fn erased(&self) -> Self {
         Self {
             name: None,
@@ -139,7 +142,6 @@ impl Account {
             role: Role::User,
             email_verified: false,
             locked: true,
-            avatar_url: None,
             erased: true,
             ..self.clone()
         }

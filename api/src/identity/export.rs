@@ -53,7 +53,8 @@ impl Identity {
         while let Some(row) = rows.try_next().await? {
             let counters = views.counters.counters(row.event.id).await?;
             let counters = counters.map_or(Counters::default(), |row| row.counters);
-            exported.push(json!(EventBody::new(&row.event, &counters, now)));
+            let pictures = &self.shared.pictures;
+            exported.push(json!(EventBody::new(&row.event, &counters, now, pictures)));
         }
         Ok(exported)
     }

@@ -15,8 +15,9 @@ mod address;
 mod addressees;
 mod administrators;
 mod allowances;
-mod as_text;
+pub(crate) mod as_text;
 mod audit;
+mod avatar;
 mod changes;
 mod cookies;
 mod departures;
@@ -36,7 +37,7 @@ mod passwords;
 mod roles;
 mod routes;
 mod session;
-mod store;
+pub(crate) mod store;
 mod suppression;
 
 use std::sync::Arc;
@@ -45,6 +46,7 @@ use cityevents_kit::Config;
 use cityevents_kit::breaker::BreakerMetrics;
 use cityevents_kit::http::AccountLimit;
 use cityevents_kit::keys::TokenSigner;
+use cityevents_kit::pictures::PictureAddresses;
 use cityevents_kit::seal::{CursorSealer, MailSecrets};
 use cityevents_runtime::log::clock::Clock;
 use cityevents_views::Views;
@@ -68,6 +70,7 @@ use self::cookies::RefreshCookie;
 use self::oidc::{FlowCookie, Providers};
 use self::origin::Origins;
 use self::store::Store;
+use crate::media::Media;
 use crate::standing::AccountChanges;
 
 /// Accounts and sessions. Cheap to clone.
@@ -95,6 +98,8 @@ struct Shared {
     /// Tries to sign in, by account.
     tries: AccountLimit,
     allowances: Option<SharedAllowances>,
+    media: Option<Media>,
+    pictures: PictureAddresses,
 }
 
 /// What accounts are made of.
@@ -117,6 +122,8 @@ pub struct IdentityParts {
     pub cursors: CursorSealer,
     /// What is counted together with other instances, where there are others.
     pub allowances: Option<SharedAllowances>,
+    /// Pictures of people. Without, there are none.
+    pub media: Option<Media>,
     /// The figures of the circuit breakers: each provider has one.
     pub breakers: BreakerMetrics,
 }
@@ -136,6 +143,7 @@ impl Identity {
             mails,
             cursors,
             allowances,
+            media,
             breakers,
         } = parts;
         let origins = Origins::of(config);
@@ -160,6 +168,8 @@ impl Identity {
             origins,
             tries: AccountLimit::new(&config.limits),
             allowances,
+            media,
+            pictures: PictureAddresses::of(config),
         };
         Ok(Self { shared: Arc::new(shared) })
     }

@@ -51,7 +51,7 @@ pub enum IdentityError {
 
 impl IdentityError {
     /// The answer to a request that met it; what it was goes to the log.
-    pub(super) fn into_problem(self) -> Problem {
+    pub(crate) fn into_problem(self) -> Problem {
         match &self {
             Self::Tables(error) if error.is_transient() => {
                 tracing::warn!(%error, "identity: {error}");
@@ -77,7 +77,7 @@ impl IdentityError {
 const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// A value that is kept as a record.
-pub(super) trait Kept: Serialize + DeserializeOwned {
+pub(crate) trait Kept: Serialize + DeserializeOwned {
     /// For errors.
     const KIND: &'static str;
 
@@ -89,28 +89,28 @@ pub(super) trait Kept: Serialize + DeserializeOwned {
 
 /// A value and the state of the record that it was read from.
 #[derive(Debug, Clone)]
-pub(super) struct Stored<T> {
-    pub(super) revision: Revision,
-    pub(super) value: T,
+pub(crate) struct Stored<T> {
+    pub(crate) revision: Revision,
+    pub(crate) value: T,
 }
 
 /// Records as values.
-pub(super) struct Store {
+pub(crate) struct Store {
     records: Arc<dyn Records>,
     clock: Arc<dyn Clock>,
 }
 
 impl Store {
-    pub(super) fn new(records: Arc<dyn Records>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(records: Arc<dyn Records>, clock: Arc<dyn Clock>) -> Self {
         Self { records, clock }
     }
 
-    pub(super) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.clock.now_ms())
     }
 
     /// A value, if it is there and its time has not passed.
-    pub(super) async fn read<T: Kept>(
+    pub(crate) async fn read<T: Kept>(
         &self,
         key: RecordKey,
     ) -> Result<Option<Stored<T>>, IdentityError> {
@@ -125,7 +125,7 @@ impl Store {
     }
 
     /// Makes a record, or replaces one whose time has passed; `false` when there is one.
-    pub(super) async fn insert<T: Kept>(
+    pub(crate) async fn insert<T: Kept>(
         &self,
         key: RecordKey,
         value: &T,
@@ -143,7 +143,7 @@ impl Store {
     }
 
     /// Replaces a value if it is still the one that was read.
-    pub(super) async fn replace<T: Kept>(
+    pub(crate) async fn replace<T: Kept>(
         &self,
         key: RecordKey,
         read: &Stored<T>,
@@ -153,7 +153,7 @@ impl Store {
     }
 
     /// Takes a record away if it is still the one that was read.
-    pub(super) async fn remove<T>(
+    pub(crate) async fn remove<T>(
         &self,
         key: RecordKey,
         read: &Stored<T>,
@@ -164,7 +164,7 @@ impl Store {
     }
 
     /// Takes a record away, whatever it says.
-    pub(super) async fn take_away(&self, key: RecordKey) -> Result<(), IdentityError> {
+    pub(crate) async fn take_away(&self, key: RecordKey) -> Result<(), IdentityError> {
         if let Some(Record { revision, .. }) = self.record(key.clone()).await? {
             let expected = Some(revision);
             let change = Change { key, expected, revision: Revision(random()?), value: None };
@@ -175,7 +175,7 @@ impl Store {
 
     /// Changes a value, however often others do so meanwhile. `change` says with `None` that there
     /// is nothing to do; the answer is the value as it is then, and `None` if there is none.
-    pub(super) async fn update<T: Kept>(
+    pub(crate) async fn update<T: Kept>(
         &self,
         key: RecordKey,
         mut change: impl FnMut(&T) -> Option<T>,
@@ -192,7 +192,7 @@ impl Store {
 
     /// Makes a value, or changes it, however often others do so meanwhile. `change` sees nothing where
     /// there is none or its time has passed, and says with an error that it stays as it is.
-    pub(super) async fn upsert<T: Kept + Clone, R>(
+    pub(crate) async fn upsert<T: Kept + Clone, R>(
         &self,
         key: RecordKey,
         change: impl Fn(Option<T>) -> Result<T, R>,
@@ -217,15 +217,15 @@ impl Store {
         Err(IdentityError::Contended { kind: T::KIND })
     }
 
-    pub(super) async fn add_place(&self, place: Place) -> Result<(), IdentityError> {
+    pub(crate) async fn add_place(&self, place: Place) -> Result<(), IdentityError> {
         Ok(self.records.add_place(place, self.now()).await?)
     }
 
-    pub(super) async fn remove_place(&self, place: Place) -> Result<(), IdentityError> {
+    pub(crate) async fn remove_place(&self, place: Place) -> Result<(), IdentityError> {
         Ok(self.records.remove_place(place, self.now()).await?)
     }
 
-    pub(super) async fn places(&self, query: PlacesQuery) -> Result<Vec<Vec<u8>>, IdentityError> {
+    pub(crate) async fn places(&self, query: PlacesQuery) -> Result<Vec<Vec<u8>>, IdentityError> {
         Ok(self.records.places(query).await?)
     }
 
@@ -256,7 +256,7 @@ fn damaged<T: Kept>(error: &serde_json::Error) -> IdentityError {
 }
 
 /// Random bytes of the operating system.
-pub(super) fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)?;
     Ok(bytes)

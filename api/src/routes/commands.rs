@@ -63,7 +63,7 @@ pub(super) async fn one(
     let row = reads.views.outcomes.outcome(id, reads.now()).await;
     let row = row.map_err(|error| reads.failed(&error))?;
     match row {
-        Some(row) if row.user == Some(caller.user) => Ok(told(&row, as_of)),
+        Some(row) if row.user == Some(caller.user) => Ok(told(&reads, &row, as_of)),
         None if is_pending(&reads, &id, &caller.user, parameters.receipt.as_deref()) => {
             let body = Body { id, status: "pending", outcome: None, error: None };
             Ok(Answer::new(body, as_of).into_response())
@@ -78,11 +78,12 @@ fn is_pending(reads: &Reads, id: &CommandId, user: &UserId, receipt: Option<&str
     (reads.is_pending)(id, user) || receipt.is_some_and(proves)
 }
 
-fn told(row: &OutcomeRow, as_of: AsOf) -> Response {
+fn told(reads: &Reads, row: &OutcomeRow, as_of: AsOf) -> Response {
     let refused = |problem: &Problem| ("refused", None, Some(problem.to_error_value()));
     let (status, outcome, error) = match &row.verdict {
         OutcomeVerdict::Accepted(outcome) | OutcomeVerdict::Unchanged(outcome) => {
-            let outcome = row.event.as_ref().map(|event| OutcomeBody::new(event, outcome));
+            let outcome =
+                row.event.as_ref().map(|event| OutcomeBody::new(event, outcome, &reads.pictures));
             ("accepted", outcome, None)
         }
         OutcomeVerdict::Refused(refusal) => refused(&Problem::from(refusal)),

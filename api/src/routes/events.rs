@@ -121,7 +121,7 @@ pub(super) async fn one(
     let event = reads.shown_event(id, caller.as_ref(), presented).await?;
     let counters = reads.event_counters(&event).await?;
     let organizer = reads.names.name(&event.owner).await;
-    let body = EventBody::new(&event, &counters, reads.now());
+    let body = EventBody::new(&event, &counters, reads.now(), &reads.pictures);
     let body = body.with_organizer(organizer.as_deref());
     Ok(Answer::new(body, as_of).with_version(event.version).into_response())
 }
@@ -154,7 +154,7 @@ async fn respond(reads: &Reads, filters: Filters, page: Page) -> Result<Response
         known.push((event, reads.shown_counters(&event.id), organizer));
     }
     let items = known.iter().map(|(event, counters, organizer)| {
-        Card::new(event, counters, now).organized_by(organizer.as_deref())
+        Card::new(event, counters, now, &reads.pictures).organized_by(organizer.as_deref())
     });
     let items = items.collect();
     Ok(Answer::new(ListBody::new(items, next_cursor), as_of).into_response())

@@ -78,7 +78,8 @@ pub(super) async fn joins(
     let items = known.iter().map(|(row, event, counters, organizer)| {
         let waits = row.registration.status == RegistrationStatus::Waitlisted;
         let position = waits.then(|| reads.lines.position(&event.id, &caller.user)).flatten();
-        let card = Card::new(event, counters, now).organized_by(organizer.as_deref());
+        let card =
+            Card::new(event, counters, now, &reads.pictures).organized_by(organizer.as_deref());
         card.joined(row, position)
     });
     Ok(Answer::new(ListBody::new(items.collect(), next_cursor), as_of).into_response())
@@ -129,7 +130,8 @@ pub(super) async fn events(
     let organizer = reads.names.name(&caller.user).await;
     for row in &rows {
         let counters = reads.counters(row.event.id).await?;
-        items.push(Card::new(&row.event, &counters, now).organized_by(organizer.as_deref()));
+        let card = Card::new(&row.event, &counters, now, &reads.pictures);
+        items.push(card.organized_by(organizer.as_deref()));
     }
     Ok(Answer::new(ListBody::new(items, next_cursor), as_of).into_response())
 }

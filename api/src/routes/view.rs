@@ -94,7 +94,8 @@ pub(super) async fn view(
         .as_ref()
         .is_some_and(|participation| waits(participation) && participation.position.is_none());
     let organizer = reads.names.name(&event.owner).await;
-    let event_body = EventBody::new(&event, &counters, now).with_organizer(organizer.as_deref());
+    let event_body = EventBody::new(&event, &counters, now, &reads.pictures)
+        .with_organizer(organizer.as_deref());
     let body = Body { event: event_body, participation, actions, degraded };
     Ok(Answer::new(body, as_of).with_version(event.version).into_response())
 }

@@ -139,7 +139,7 @@ pub(super) async fn delete(
 }
 
 impl Pages {
-    async fn account(
+    pub(super) async fn account(
         &self,
         visitor: &Visitor,
         status: StatusCode,

@@ -8,6 +8,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::response::Response;
+use bytes::Bytes;
 use cityevents_kit::Problem;
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -19,6 +20,7 @@ const ANSWER_BYTES_MAX: usize = 4 << 20;
 /// What an answer depends on besides who asks. Never `Authorization`: who calls is known already.
 const PASSED_ON: [HeaderName; 6] = [COOKIE, USER_AGENT, ACCEPT_LANGUAGE, ORIGIN, REFERER, HOST];
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// The way to the calls. Cheap to clone.
 #[derive(Clone)]
@@ -31,7 +33,7 @@ pub(super) struct Call {
     method: Method,
     path: String,
     headers: Vec<(HeaderName, String)>,
-    body: Option<Value>,
+    body: Option<(String, Bytes)>,
 }
 
 /// What a call answered, unless that was a problem.
@@ -55,7 +57,17 @@ impl Call {
     }
 
     pub(super) fn with(self, body: Value) -> Self {
-        Self { body: Some(body), ..self }
+        self.with_bytes("application/json", body.to_string().into())
+    }
+
+    /// With something that is no JSON.
+    pub(super) fn with_bytes(self, kind: &str, bytes: Bytes) -> Self {
+        Self { body: Some((kind.to_owned(), bytes)), ..self }
+    }
+
+    /// Waits so many seconds for what it asks about.
+    pub(super) fn waiting(self, seconds: u32) -> Self {
+        self.header(PREFER, &format!("wait={seconds}"))
     }
 
     /// Under a key: a form that is sent twice acts once.
@@ -140,11 +152,12 @@ impl Visitor {
                     headers.insert(name, value);
                 }
             }
-            if call.body.is_some() {
-                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            let kind = call.body.as_ref().and_then(|(kind, _)| HeaderValue::try_from(kind).ok());
+            if let Some(kind) = kind {
+                headers.insert(CONTENT_TYPE, kind);
             }
         }
-        let body = call.body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        let body = call.body.map_or_else(Body::empty, |(_, bytes)| Body::from(bytes));
         let mut request = request.body(body).map_err(|error| {
             tracing::error!(%error, "a page cannot make a call: {error}");
             Problem::internal()

@@ -26,6 +26,7 @@ mod manage;
 mod messages;
 mod mine;
 mod organise;
+mod pictures;
 mod problem;
 mod render;
 mod session;
@@ -42,11 +43,16 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 use cityevents_kit::http::{CallClass, RoutePolicy};
 use cityevents_kit::keys::{SessionCookie, TokenVerifier};
+use cityevents_kit::pictures::PictureAddresses;
 use cityevents_runtime::log::clock::Clock;
+use tokio::sync::Semaphore;
 
 use self::calls::Calls;
 use self::render::Templates;
 use crate::identity::Identity;
+
+/// Pictures that forms bring at the same time; each is in memory.
+const UPLOADS_MAX: usize = 8;
 
 /// What the pages are made of.
 pub struct PagesParts {
@@ -58,6 +64,10 @@ pub struct PagesParts {
     pub verifier: TokenVerifier,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Writes the addresses of pictures.
+    pub pictures: PictureAddresses,
+    /// Largest picture that a form may bring.
+    pub upload_bytes_max: u64,
 }
 
 /// The pages. Cheap to clone.
@@ -73,6 +83,9 @@ struct Shared {
     cookie: SessionCookie,
     clock: Arc<dyn Clock>,
     templates: Templates,
+    upload_bytes_max: u64,
+    /// Room for pictures that forms bring.
+    uploads: Semaphore,
 }
 
 impl Pages {
@@ -81,10 +94,20 @@ impl Pages {
     /// # Errors
     /// When a template or a catalogue that was compiled in cannot be read.
     pub fn new(parts: PagesParts) -> std::io::Result<Self> {
-        let PagesParts { calls, identity, verifier, clock } = parts;
+        let PagesParts { calls, identity, verifier, clock, pictures, upload_bytes_max } = parts;
         let cookie = SessionCookie::new(identity.has_secure_pages());
-        let (calls, templates) = (Calls::new(calls), Templates::new()?);
-        let shared = Shared { calls, identity, verifier, cookie, clock, templates };
+        let (calls, templates) = (Calls::new(calls), Templates::new(pictures)?);
+        let uploads = Semaphore::new(UPLOADS_MAX);
+        let shared = Shared {
+            calls,
+            identity,
+            verifier,
+            cookie,
+            clock,
+            templates,
+            upload_bytes_max,
+            uploads,
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 }
@@ -102,6 +125,8 @@ fn table() -> Vec<(&'static str, MethodRouter<Pages>)> {
         ("/events/{id}/people.csv", get(manage::file)),
         ("/events/{id}/state", post(organise::state)),
         ("/events/{id}/capacity", post(organise::capacity)),
+        ("/events/{id}/covers", post(pictures::cover)),
+        ("/events/{id}/covers/remove", post(pictures::remove_cover)),
         ("/events/{id}/people", post(organise::people)),
         ("/events/{id}/messages", post(organise::message)),
         ("/events/{id}/check-in", post(organise::check_in)),
@@ -109,6 +134,8 @@ fn table() -> Vec<(&'static str, MethodRouter<Pages>)> {
         ("/me", get(mine::places)),
         ("/me/events", get(mine::events)),
         ("/account", get(account::page)),
+        ("/account/avatar", post(pictures::avatar)),
+        ("/account/avatar/remove", post(pictures::remove_avatar)),
         ("/account/mails", post(account::mails)),
         ("/account/password", post(account::password)),
         ("/account/providers/{provider}/unlink", post(account::unlink)),
@@ -143,6 +170,9 @@ pub fn router(pages: Pages) -> Router {
 /// The policy of pages, and of the streams that they follow; `None` for all other routes.
 pub fn route_policy(method: &Method, route: Option<&str>) -> Option<RoutePolicy> {
     let route = route?;
+    if matches!(route, "/account/avatar" | "/events/{id}/covers") {
+        return Some(RoutePolicy::of(CallClass::Upload).streamed().by_cookie());
+    }
     let class = match route {
         "/api/events/{id}/live" | "/api/me/live" => CallClass::General,
         assets::ROUTE => CallClass::Page,

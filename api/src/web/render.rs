@@ -9,6 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use cityevents_domain::actor::Role;
 use cityevents_domain::time::Timestamp;
 use cityevents_kit::Problem;
+use cityevents_kit::pictures::{PictureAddresses, Shown};
 use minijinja::value::{Kwargs, Serde, Value};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, context};
 
@@ -39,6 +40,7 @@ templates! {
     "mine.html"
     "notice.html"
     "pending.html"
+    "picture.html"
     "problem.html"
     "register.html"
     "reset.html"
@@ -65,7 +67,7 @@ pub(super) struct Frame<'a> {
 }
 
 impl Templates {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(super) fn new(pictures: PictureAddresses) -> io::Result<Self> {
         let mut environment = Environment::new();
         // What is not there prints nothing: fields of a form that nobody filled in yet, for one.
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);
@@ -86,6 +88,11 @@ impl Templates {
             // Of names that are known, and a hash.
             let address = assets::address(name).map(Value::from_safe_string);
             address.ok_or_else(|| wrong(format!("no asset {name}")))
+        });
+        environment.add_function("picture", move |id: &str, name: &str| {
+            let named = id.parse().ok().zip(Shown::parse(name));
+            let (id, shown) = named.ok_or_else(|| wrong(format!("no picture {id}/{name}")))?;
+            Ok::<_, Error>(pictures.address(&id, shown))
         });
         environment.add_filter("urlencode", |text: &str| encoded(text));
         environment.add_filter("number", |state: &State<'_, '_>, count: u64| {

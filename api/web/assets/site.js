@@ -46,6 +46,18 @@ for (const zone of all("[data-zone]")) {
   zone.textContent = Intl.DateTimeFormat().resolvedOptions().timeZone;
 }
 
+// A picture before it is sent.
+for (const input of all("[data-preview]")) {
+  const preview = $(".preview", input.parentElement);
+  input.addEventListener("change", () => {
+    if (preview.src) URL.revokeObjectURL(preview.src);
+    const [file] = input.files;
+    preview.hidden = !file;
+    if (file) preview.src = URL.createObjectURL(file);
+    else preview.removeAttribute("src");
+  });
+}
+
 // More of a list, in place.
 document.addEventListener("click", async (click) => {
   const more = click.target.closest("#more");

@@ -21,6 +21,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use cityevents_kit::http::Query;
 use cityevents_kit::keys::Scope;
+use cityevents_kit::pictures::PictureAddresses;
 use cityevents_kit::problem::Problem;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
@@ -162,7 +163,8 @@ impl Upload {
                 }
                 Came::Started(started) => {
                     self.starting = None;
-                    self.pending.push_back(finish(started, self.wait).boxed());
+                    let pictures = self.state.options().pictures.clone();
+                    self.pending.push_back(finish(started, self.wait, pictures).boxed());
                 }
                 Came::Data(Some(Ok(data))) => self.read(&data),
                 Came::Data(Some(Err(error))) => self.end(Some(body_problem(&error))),
@@ -248,7 +250,12 @@ async fn begin(state: IngestState, lines: Lines, first_index: u64, decisions: bo
     let mut kept = Vec::with_capacity(lines.len());
     for line in lines {
         let command = match line {
-            Ok(parsed) => parsed.into_command(state.reasons()).await,
+            Ok(parsed) => {
+                match state.take_covers(parsed.user, parsed.event, &parsed.asked.ask).await {
+                    Ok(()) => parsed.into_command(state.reasons()).await,
+                    Err(problem) => Err(problem),
+                }
+            }
             Err(problem) => Err(problem),
         };
         kept.push(command.map(|command| commands.push(command)).err());
@@ -262,7 +269,7 @@ async fn begin(state: IngestState, lines: Lines, first_index: u64, decisions: bo
     Started { first_index, lines: kept, commands, chunk }
 }
 
-async fn finish(started: Started, wait: Duration) -> Bytes {
+async fn finish(started: Started, wait: Duration, pictures: PictureAddresses) -> Bytes {
     let Started { first_index, lines, commands, chunk } = started;
     let results: Vec<Result<Submitted, SubmitError>> = match chunk {
         Ok(chunk) => chunk.finish(wait).await,
@@ -275,7 +282,7 @@ async fn finish(started: Started, wait: Duration) -> Bytes {
             Some(problem) => write::invalid(index, problem, &mut answers),
             None => {
                 if let Some((ids, result)) = results.next() {
-                    write::result(index, ids, result, &mut answers);
+                    write::result(index, ids, result, &pictures, &mut answers);
                 }
             }
         }

@@ -7,6 +7,7 @@ use std::io::Write;
 
 use cityevents_domain::ids::{CommandId, EventId};
 use cityevents_kit::event_body::OutcomeBody;
+use cityevents_kit::pictures::PictureAddresses;
 use cityevents_kit::problem::Problem;
 use cityevents_schemas::message::ReplyVerdict;
 use uuid::Uuid;
@@ -33,6 +34,7 @@ pub(super) fn result(
     index: u64,
     ids: &Ids,
     result: &Result<Submitted, SubmitError>,
+    pictures: &PictureAddresses,
     out: &mut Vec<u8>,
 ) {
     match result {
@@ -44,7 +46,7 @@ pub(super) fn result(
             ReplyVerdict::Accepted(outcome) | ReplyVerdict::Unchanged(outcome) => {
                 begin(index, "accepted", ids, out);
                 out.extend_from_slice(br#","outcome":"#);
-                let body = OutcomeBody::new(&ids.event, outcome);
+                let body = OutcomeBody::new(&ids.event, outcome, pictures);
                 // Strings, numbers and lists always serialise.
                 let _written = serde_json::to_writer(&mut *out, &body);
                 out.extend_from_slice(b"}\n");

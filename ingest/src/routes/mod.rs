@@ -15,20 +15,22 @@ use utoipa_axum::routes;
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use cityevents_domain::actor::Actor;
-use cityevents_domain::command::Command;
-use cityevents_domain::ids::{CommandId, EventId, UserId};
+use cityevents_domain::command::{Command, CommandKind};
+use cityevents_domain::ids::{CommandId, EventId, ImageId, UserId};
 use cityevents_kit::Shutdown;
 use cityevents_kit::http::{CallClass, RoutePolicy};
 use cityevents_kit::keys::{ApiKeys, Caller};
+use cityevents_kit::pictures::PictureAddresses;
 use cityevents_kit::problem::Problem;
 use cityevents_kit::seal::{CheckInCodes, CursorSealer, Receipts};
 use cityevents_runtime::log::clock::{Clock as _, SystemClock};
+use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 
 use crate::answer::{Success, answer};
 use crate::bulk;
 use crate::client::CommandClient;
-use crate::fields::Asked;
+use crate::fields::{Ask, Asked};
 use crate::reasons::Reasons;
 use crate::request::{Wait, WriteHeaders};
 
@@ -44,6 +46,8 @@ pub struct WriteOptions {
     pub wait_max: Duration,
     /// Largest line of a bulk upload.
     pub line_bytes_max: usize,
+    /// Writes the addresses of covers.
+    pub pictures: PictureAddresses,
 }
 
 impl Default for WriteOptions {
@@ -52,14 +56,29 @@ impl Default for WriteOptions {
             wait: Duration::from_secs(2),
             wait_max: Duration::from_secs(10),
             line_bytes_max: 64 << 10,
+            pictures: PictureAddresses::default(),
         }
     }
+}
+
+/// Knows which pictures may be covers.
+pub trait TakeCovers: Send + Sync {
+    /// Notes that an event is going to show these pictures, if all of them are covers of the caller's
+    /// that are ready, or covers that it was given before. Comes before the command, since no decision
+    /// may depend on anything but the log.
+    fn take(
+        &self,
+        caller: UserId,
+        event: EventId,
+        covers: Vec<ImageId>,
+    ) -> BoxFuture<'_, Result<(), Problem>>;
 }
 
 /// What the routes need. Cheap to clone.
 #[derive(Clone)]
 pub struct IngestState {
     inner: Arc<Inner>,
+    covers: Option<Arc<dyn TakeCovers>>,
 }
 
 struct Inner {
@@ -89,7 +108,26 @@ impl IngestState {
         let uploads = Arc::new(Semaphore::new(UPLOADS_MAX));
         let inner =
             Inner { client, reasons, api_keys, options, draining, receipts, codes, uploads };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), covers: None }
+    }
+
+    /// With somebody who knows whose a cover is. Without, events take any.
+    #[must_use]
+    pub fn with_covers(self, covers: Arc<dyn TakeCovers>) -> Self {
+        Self { covers: Some(covers), ..self }
+    }
+
+    /// Lets an event take the covers that it is asked to have.
+    pub(crate) async fn take_covers(
+        &self,
+        caller: UserId,
+        event: EventId,
+        ask: &Ask,
+    ) -> Result<(), Problem> {
+        match (covers_of(ask), &self.covers) {
+            (Some(covers), Some(gate)) => gate.take(caller, event, covers.to_vec()).await,
+            _ => Ok(()),
+        }
     }
 
     /// The way into the log.
@@ -188,7 +226,7 @@ impl Write {
         };
         let trace = self.headers.trace;
         let submitted = state.client().submit_traced(command, wait, trace).await;
-        answer(&event, submitted, self.success, &self.headers, |command| {
+        answer(&event, submitted, self.success, &self.headers, &options.pictures, |command| {
             let now_ms = SystemClock.now_ms();
             // Without one the outcome is found all the same, once it is decided.
             state.inner.receipts.give(command, &self.caller.user, now_ms).ok()
@@ -209,6 +247,7 @@ impl Write {
             None => unkeyed(user, method, path)?,
         };
         let event = self.event.unwrap_or_else(|| EventId::of_create(&id));
+        state.take_covers(*user, event, &ask).await?;
         let kind = ask.sealed(&event, state.reasons()).await.map_err(|error| {
             tracing::error!(%error, "a reason cannot be sealed: {error}");
             let detail = "what is said about a person cannot be sealed right now";
@@ -217,6 +256,16 @@ impl Write {
         let actor = Actor::Person { user: *user, role: self.caller.role };
         Ok(Command { id, digest, event, actor, kind })
     }
+}
+
+/// The covers that an event is to have from now on.
+fn covers_of(ask: &Ask) -> Option<&[ImageId]> {
+    let covers = match ask {
+        Ask::Plain(CommandKind::Create(fields)) => &fields.cover_image_ids,
+        Ask::Plain(CommandKind::Update { patch, .. }) => patch.cover_image_ids.as_ref()?,
+        _ => return None,
+    };
+    (!covers.is_empty()).then_some(covers)
 }
 
 /// The id of a command whose caller gave no key: nobody can repeat it.

@@ -18,6 +18,7 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::openapi::IdText;
+use crate::pictures::PictureAddresses;
 
 /// Milliseconds always: one width, and texts sort like the times.
 const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
@@ -141,13 +142,21 @@ pub struct EventBody<'a> {
     #[serde(serialize_with = "as_texts")]
     #[schema(value_type = Vec<IdText>)]
     pub cover_image_ids: &'a [ImageId],
+    /// Where the first one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cover_image: Option<String>,
     /// Rises with every change of the event itself.
     pub version: u32,
 }
 
 impl<'a> EventBody<'a> {
     /// The object of an event at a time.
-    pub fn new(event: &'a Event, counters: &Counters, now: Timestamp) -> Self {
+    pub fn new(
+        event: &'a Event,
+        counters: &Counters,
+        now: Timestamp,
+        pictures: &PictureAddresses,
+    ) -> Self {
         let fields = &event.fields;
         Self {
             id: event.id,
@@ -173,6 +182,7 @@ impl<'a> EventBody<'a> {
             ended: is_ended(event, now),
             joinable: is_joinable(event, counters, now),
             cover_image_ids: &fields.cover_image_ids,
+            cover_image: fields.cover_image_ids.first().map(|id| pictures.cover(id)),
             version: event.version,
         }
     }
@@ -258,10 +268,10 @@ pub enum OutcomeBody<'a> {
 
 impl<'a> OutcomeBody<'a> {
     /// The body of an outcome of `event`.
-    pub fn new(event: &EventId, outcome: &'a Outcome) -> Self {
+    pub fn new(event: &EventId, outcome: &'a Outcome, pictures: &PictureAddresses) -> Self {
         match outcome {
             Outcome::Event { event, counters } => {
-                Self::Event(Box::new(EventBody::new(event, counters, event.updated_at)))
+                Self::Event(Box::new(EventBody::new(event, counters, event.updated_at, pictures)))
             }
             Outcome::Registration { user, status, position, updated_at } => Self::Registration(
                 RegistrationBody::new(*event, *user, *status, *position, *updated_at),
@@ -341,7 +351,9 @@ mod tests {
     #[test]
     fn an_event_that_is_over_is_published_and_ended_on_the_wire() {
         let event = Event { status: EventStatus::Ended, ..event() };
-        let body = EventBody::new(&event, &counters(1, 0), event.updated_at);
+        let config = crate::Config::load(crate::config::Sources::default()).unwrap().config;
+        let pictures = PictureAddresses::of(&config);
+        let body = EventBody::new(&event, &counters(1, 0), event.updated_at, &pictures);
         let body = serde_json::to_value(body).unwrap();
         assert_eq!((&body["status"], &body["ended"]), (&"published".into(), &true.into()));
         assert_eq!(body["end_time"], "1970-01-01T00:00:20.000Z");

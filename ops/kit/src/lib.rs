@@ -15,6 +15,7 @@ pub mod keys;
 pub mod lifecycle;
 pub mod openapi;
 pub mod ops_listener;
+pub mod pictures;
 pub mod problem;
 pub mod seal;
 pub mod telemetry;

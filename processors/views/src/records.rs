@@ -44,6 +44,8 @@ pub enum RecordKind {
     OauthFlow = 12,
     /// The ring of the keys that sign access tokens, sealed: one record.
     SigningKeys = 14,
+    /// A picture that somebody brought or is going to bring, by its id.
+    Picture = 15,
 }
 
 /// The key of a record.

@@ -9,8 +9,6 @@
 //! Whoever is refused has cost the same, so that time does not tell who has an account: one run of
 //! argon2id, and one of bcrypt too, from the moment at which this process has met a hash of bcrypt.
 
-mod pool;
-mod priority;
 mod rules;
 
 use std::num::NonZeroUsize;
@@ -22,8 +20,7 @@ use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 
 pub use self::rules::{BYTES_MAX, Password, PasswordError};
-
-use self::pool::{Pool, PoolFull};
+use crate::threads::{Pool, PoolFull};
 
 const MEMORY_KIB: u32 = 19 * 1_024;
 const PASSES: u32 = 2;
@@ -80,7 +77,7 @@ impl Passwords {
     /// When a thread cannot be started.
     pub fn start() -> std::io::Result<Self> {
         let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let pool = Pool::start((processors / 2).max(1))?;
+        let pool = Pool::start("passwords", (processors / 2).max(1))?;
         let hasher = Hasher::new().map_err(std::io::Error::other)?;
         Ok(Self { pool, hasher: Arc::new(hasher) })
     }

@@ -1,5 +1,6 @@
 //! The calls about oneself. Answers carry what they say in `data`.
 
+mod avatar;
 mod calendar;
 mod directory;
 mod oauth;
@@ -36,6 +37,7 @@ pub fn router(identity: Identity) -> OpenApiRouter {
         .routes(routes!(oauth::link, oauth::unlink))
         .routes(routes!(oauth::linked))
         .routes(routes!(sessions::me, own_data::erase))
+        .routes(routes!(avatar::set))
         .routes(routes!(sessions::status))
         .routes(routes!(own_data::export))
         .routes(routes!(passwords::change))

@@ -41,7 +41,7 @@ pub(super) async fn export(
         let sessions: Vec<_> =
             sessions.map(|session| SessionBody::of(session, &caller.session)).collect();
         Ok::<_, IdentityError>(json!({
-            "user": User::of(&account),
+            "user": User::of(&identity, &account),
             "created_at": super::wire::time(account.created_at_ms),
             "sessions": sessions,
             "providers": shown_links(&identity.links_of(&account).await?),

@@ -26,7 +26,7 @@ pub(super) async fn me(
     caller: Caller,
 ) -> Result<Response, Problem> {
     let account = identity.account_of_caller(&caller).await?;
-    Ok(data(StatusCode::OK, User::of(&account)))
+    Ok(data(StatusCode::OK, User::of(&identity, &account)))
 }
 
 /// How one stands; for who is locked out, too.

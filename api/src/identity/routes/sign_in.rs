@@ -231,7 +231,7 @@ impl Identity {
             .map_err(|error| IdentityError::from(error).into_problem())?;
         let expires_in = signer.ttl().as_secs();
         let tokens = Tokens { access_token, token_type: "Bearer", expires_in };
-        let mut response = data(status, SignedIn { user: User::of(account), tokens });
+        let mut response = data(status, SignedIn { user: User::of(self, account), tokens });
         let (name, value) = self.shared.cookie.set(token);
         response.headers_mut().append(name, value);
         Ok(response)

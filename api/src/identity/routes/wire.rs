@@ -7,8 +7,8 @@ use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::identity::Account;
 use crate::identity::session::Session;
+use crate::identity::{Account, Identity};
 
 /// An answer in `data`.
 #[derive(Serialize, ToSchema)]
@@ -66,11 +66,11 @@ pub(super) struct User<'a> {
     locked: bool,
     has_password: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    avatar_url: Option<&'a str>,
+    avatar_url: Option<String>,
 }
 
 impl<'a> User<'a> {
-    pub(super) fn of(account: &'a Account) -> Self {
+    pub(super) fn of(identity: &Identity, account: &'a Account) -> Self {
         Self {
             id: account.id.to_string(),
             email: &account.email,
@@ -79,7 +79,7 @@ impl<'a> User<'a> {
             email_verified: account.email_verified,
             locked: account.locked,
             has_password: account.password.is_some(),
-            avatar_url: account.avatar_url.as_deref(),
+            avatar_url: identity.avatar_address(account),
         }
     }
 }

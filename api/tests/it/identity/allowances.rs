@@ -37,6 +37,7 @@ fn instance(world: &World) -> Instance {
         mails: world.mails.clone(),
         cursors: CursorSealer::new(secret),
         allowances: Some(allowances),
+        media: None,
         breakers: BreakerMetrics::default(),
     };
     let identity = Identity::new(parts, &config).unwrap();

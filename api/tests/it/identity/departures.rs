@@ -38,7 +38,12 @@ impl Events {
         }
     }
 
-    async fn ask(&self, user: UserId, event: EventId, kind: CommandKind) -> Result<(), Refusal> {
+    pub(super) async fn ask(
+        &self,
+        user: UserId,
+        event: EventId,
+        kind: CommandKind,
+    ) -> Result<(), Refusal> {
         let actor = Actor::Person { user, role: Role::User };
         let linked = self.facts.lock().ask(actor, event, kind)?;
         if let Some(fact) = &linked.fact {
@@ -47,7 +52,7 @@ impl Events {
         Ok(())
     }
 
-    async fn publish(&self, owner: UserId, title: &str, places: u32) -> EventId {
+    pub(super) async fn publish(&self, owner: UserId, title: &str, places: u32) -> EventId {
         let id = self.facts.lock().next_id();
         let event = EventId::of_create(&id);
         let actor = Actor::Person { user: owner, role: Role::User };

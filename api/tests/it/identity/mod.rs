@@ -5,6 +5,7 @@ mod departures;
 mod mails;
 mod oauth;
 mod pages;
+mod pictures;
 mod sessions;
 mod sign_in;
 mod staff;
@@ -21,6 +22,7 @@ use cityevents_api::identity::{
     Address, Addressees, Identity, IdentityParts, LinkMail, LinkMailError, LinkPurpose, NewAccount,
     RequestLinkMails, router,
 };
+use cityevents_api::media::{self, Media, MediaMetrics, MediaParts, PictureStore};
 use cityevents_api::standing::{
     AccountChanges, AccountStandings, StandingsMetrics, UnpublishedAccounts,
 };
@@ -88,6 +90,9 @@ impl RequestLinkMails for Mails {
 
 struct World {
     identity: Identity,
+    media: Media,
+    pictures: PictureStore,
+    config: Config,
     memory: Arc<MemoryViews>,
     events: Arc<departures::Events>,
     mails: Arc<Mails>,
@@ -152,6 +157,18 @@ impl World {
         let cursors = CursorSealer::new(InstanceSecret::open(&config).unwrap());
         let records = memory.clone();
         let addressees = Addressees::new(records, clock.clone(), cursors.clone());
+        let pictures = PictureStore::in_memory();
+        let media = Media::new(
+            MediaParts {
+                views: Views::of_shared(memory.clone()),
+                store: pictures.clone(),
+                clock: clock.clone(),
+                sealer: cursors.clone(),
+                metrics: MediaMetrics::default(),
+            },
+            &config,
+        );
+        let media = media.unwrap();
         let parts = IdentityParts {
             views: Views::of_shared(memory.clone()),
             leaving: Some(events.clone()),
@@ -161,12 +178,16 @@ impl World {
             mails: mails.clone(),
             cursors,
             allowances: None,
+            media: Some(media.clone()),
             breakers: BreakerMetrics::default(),
         };
         let identity = Identity::new(parts, &config).unwrap();
-        let router = Router::from(router(identity.clone()));
+        let router = Router::from(router(identity.clone()).merge(media::router(media.clone())));
         Self {
             identity,
+            media,
+            pictures,
+            config,
             memory,
             events,
             mails,
@@ -197,6 +218,7 @@ impl World {
             mails: self.mails.clone(),
             cursors: CursorSealer::new(InstanceSecret::open(&config).unwrap()),
             allowances: None,
+            media: None,
             breakers: BreakerMetrics::default(),
         };
         Router::from(router(Identity::new(parts, &config).unwrap()))

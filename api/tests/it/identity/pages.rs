@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, Method};
 use cityevents_api::identity;
 use cityevents_api::web::{self, Pages, PagesParts};
 use cityevents_kit::http::{Edge, EdgeParts, RoutePolicy};
+use cityevents_kit::pictures::PictureAddresses;
 use cityevents_kit::telemetry::{HttpMetrics, MetricsRegistry};
 
 use super::*;
@@ -46,6 +47,8 @@ impl Browser {
             identity: world.identity.clone(),
             verifier: world.verifier.clone(),
             clock: world.clock.clone(),
+            pictures: PictureAddresses::of(&config),
+            upload_bytes_max: config.media.upload_max,
         });
         let pages = pages.unwrap();
         let metrics = HttpMetrics::new(&MetricsRegistry::new("test", "test"));
@@ -80,7 +83,7 @@ impl Browser {
         path: &str,
         origin: Option<&str>,
         headers: &[(axum::http::HeaderName, &str)],
-        body: String,
+        body: impl Into<Body>,
     ) -> Page {
         let mut request = Request::builder().method(method).uri(path).header(HOST, HOST_NAME);
         let jar = self.cookies.lock().clone();
@@ -95,7 +98,7 @@ impl Browser {
         if let Some(origin) = origin {
             request = request.header(ORIGIN, origin);
         }
-        let request = request.body(Body::from(body)).unwrap();
+        let request = request.body(body.into()).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         for set in response.headers().get_all(SET_COOKIE) {
             let pair = set.to_str().unwrap().split(';').next().unwrap().to_owned();
@@ -279,4 +282,74 @@ async fn assets_are_kept_under_their_own_name_only() {
         let answer = browser.get(&format!("/assets{none}")).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{none}");
     }
+}
+
+/// A form with a picture, as a browser sends it.
+fn form_of(name: &str, kind: &str, bytes: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "--line\r\nContent-Disposition: form-data; name=\"focus\"\r\n\r\ntop\r\n\
+         --line\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"a\"\r\n\
+         Content-Type: {kind}\r\n\r\n"
+    );
+    [head.as_bytes(), bytes, b"\r\n--line--\r\n"].concat()
+}
+
+impl Browser {
+    async fn bring(&self, origin: Option<&str>, body: Vec<u8>) -> Page {
+        let kind = (CONTENT_TYPE, "multipart/form-data; boundary=line");
+        self.send("POST", "/account/avatar", origin, &[kind], body).await
+    }
+}
+
+#[tokio::test]
+async fn a_picture_is_brought_by_a_plain_form() {
+    let world = World::new();
+    let browser = Browser::of(&world);
+    let good = pictures::picture(image::ImageFormat::Png);
+    let anonymous = browser.bring(Some(PAGE), form_of("picture", "image/png", &good)).await;
+    assert_eq!(anonymous.location(), "/login?return_to=%2F", "{}", anonymous.text);
+    browser.register("ada@example.org").await;
+    // Somebody works on what comes.
+    let (media, identity) = (world.media.clone(), world.identity.clone());
+    let sweeping = tokio::spawn(async move {
+        loop {
+            media.sweep_once(&identity).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    });
+    let brought = browser.bring(Some(PAGE), form_of("picture", "image/png", &good)).await;
+    assert_eq!(brought.location(), "/account?done=saved", "{}", brought.text);
+    let account = browser.get("/account").await.text.replace("&#x2f;", "/");
+    let address = account.split("src=\"/media/").nth(1).expect("the avatar is shown");
+    let address = format!("/media/{}", address.split('"').next().unwrap());
+    let request = Request::get(&address).body(Body::empty()).unwrap();
+    let shown = browser.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(shown.status(), StatusCode::OK);
+    assert_eq!(shown.headers()["x-content-type-options"], "nosniff");
+    assert_eq!(shown.headers()["cache-control"], "public, max-age=31536000, immutable");
+
+    let damaged = good.slice(..good.len() - 40);
+    let large = vec![0; 11 << 20];
+    for (body, status, said) in [
+        (form_of("picture", "image/png", &damaged), 400, "damaged"),
+        (form_of("picture", "image/png", b"<script>alert(1)</script>"), 400, "no picture in JPEG"),
+        (form_of("picture", "text/html", &good), 400, "no picture in JPEG"),
+        (form_of("picture", "image/png", b""), 400, "fill this in"),
+        (form_of("other", "image/png", &good), 400, "fill this in"),
+        (b"--line\r\nnonsense".to_vec(), 400, "not filled in right"),
+        (form_of("picture", "image/png", &large), 413, "too large"),
+    ] {
+        let page = browser.bring(Some(PAGE), body).await;
+        assert_eq!(page.status.as_u16(), status, "{said}: {}", page.text);
+        assert!(page.text.contains(said), "{said}: {}", page.text);
+        assert!(page.text.replace("&#x2f;", "/").contains(&address), "the picture before stays");
+    }
+    let foreign = browser.bring(Some("https://evil.org"), form_of("picture", "image/png", &good));
+    assert_eq!(foreign.await.status, StatusCode::FORBIDDEN);
+    let nowhere = browser.bring(None, form_of("picture", "image/png", &good)).await;
+    assert_eq!(nowhere.status, StatusCode::FORBIDDEN);
+    let removed = browser.post("/account/avatar/remove", &[]).await;
+    assert_eq!(removed.location(), "/account?done=saved");
+    assert!(!browser.get("/account").await.text.contains("class=\"avatar\""));
+    sweeping.abort();
 }

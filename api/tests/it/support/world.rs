@@ -24,6 +24,7 @@ use cityevents_domain::refusal::Refusal;
 use cityevents_domain::time::Timestamp;
 use cityevents_kit::config::Sources;
 use cityevents_kit::keys::{Authentication, Caller};
+use cityevents_kit::pictures::PictureAddresses;
 use cityevents_kit::seal::{CheckInCodes, CursorSealer, InstanceSecret, Receipts, VisitorCookies};
 use cityevents_kit::{Config, Shutdown};
 use cityevents_runtime::log::clock::Clock;
@@ -114,6 +115,7 @@ impl World {
             consistency_wait,
             is_pending: Arc::new(move |id, user| known.lock().contains(&(*id, *user))),
             draining: draining.clone(),
+            pictures: PictureAddresses::default(),
             metrics: ApiMetrics::default(),
         };
         let reads = Reads::new(parts);

@@ -172,6 +172,7 @@ fn ask(config: &Config, question: AccountQuestion) -> anyhow::Result<Value> {
         mails: Arc::new(instance::NoMails),
         cursors: CursorSealer::new(InstanceSecret::open(config)?),
         allowances: None,
+        media: None,
         breakers: BreakerMetrics::default(),
     };
     let identity = Identity::new(parts, config)?;

@@ -13,6 +13,7 @@ use cityevents_api::identity::{
 };
 use cityevents_api::index::{Index, IndexMetrics, IndexOptions, IndexPlace};
 use cityevents_api::lines::{Lines, LinesMetrics, LinesOptions};
+use cityevents_api::media::{self, Covers, Media, MediaMetrics, MediaParts};
 use cityevents_api::standing::{
     AccountChanges, AccountStandings, StandingsMetrics, forget_sessions, sweep,
 };
@@ -27,6 +28,7 @@ use cityevents_kit::breaker::BreakerMetrics;
 use cityevents_kit::http::{CallClass, Edge, EdgeParts, RoutePolicy, ServeOptions, serve};
 use cityevents_kit::keys::{self, ApiKeys, TokenSigner, TokenVerifier};
 use cityevents_kit::ops_listener::{ops_router, public_health_router};
+use cityevents_kit::pictures::PictureAddresses;
 use cityevents_kit::seal::{CursorSealer, InstanceSecret, VisitorCookies};
 use cityevents_kit::telemetry::{HttpMetrics, MetricsRegistry};
 use cityevents_kit::{Component, Config, Lifecycle, Stage};
@@ -40,6 +42,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::leaver::Leaver;
 use super::mails::Requests;
+use super::pictures;
 use super::roles::{ProcessRole, ProcessRoles};
 use super::{contract, key_store};
 use crate::admin;
@@ -107,6 +110,7 @@ pub(super) async fn start(
         let (told, forgetting) = (Some(changes.clone()), changes.clone());
         let leaving = client.map(|client| -> Arc<dyn LeaveEvents> { Arc::new(Leaver(client)) });
         let mails = Arc::new(mail_requests(parts)?);
+        let pictures = media(parts, views, cursors.clone())?;
         let views = views.clone();
         let allowances = config.is_cluster().then(|| {
             let metrics = metrics.register(AllowanceMetrics::new);
@@ -121,6 +125,7 @@ pub(super) async fn start(
             mails,
             cursors,
             allowances,
+            media: Some(pictures.clone()),
             breakers: parts.breakers.clone(),
         };
         let identity = Identity::new(people, config).context("accounts cannot be served")?;
@@ -136,13 +141,23 @@ pub(super) async fn start(
         let departing = lifecycle.register("departures", Stage::Background, STOP_BUDGET);
         let leaving = identity.clone();
         tokio::spawn(async move { leaving.sweep_departures(departing).await });
+        let swept = lifecycle.register("pictures", Stage::Background, STOP_BUDGET);
+        let (worked_on, people) = (pictures.clone(), identity.clone());
+        tokio::spawn(async move { worked_on.sweep(swept, &people).await });
         // Set once, by the only listener of the process.
         let _is_first = parts.context.identity.set(identity.clone());
-        let calls = reads.merge(identity::router(identity.clone()));
+        let calls = reads.merge(identity::router(identity.clone())).merge(media::router(pictures));
         routes = routes.merge(calls.clone());
         let (calls, _) = calls.merge(for_pages).split_for_parts();
         let (clock, verifier) = (parts.context.source.clock.clone(), verifier.clone());
-        let made = Pages::new(PagesParts { calls, identity, verifier, clock });
+        let made = Pages::new(PagesParts {
+            calls,
+            identity,
+            verifier,
+            clock,
+            pictures: PictureAddresses::of(config),
+            upload_bytes_max: config.media.upload_max,
+        });
         pages = Some(made.context("pages cannot be served")?);
     }
     let http_metrics = HttpMetrics::new(metrics);
@@ -215,10 +230,13 @@ fn writes(
         wait: ingest.wait,
         wait_max: ingest.wait_max,
         line_bytes_max: usize::try_from(ingest.line_max)?,
+        pictures: PictureAddresses::of(parts.config),
     };
     let reasons = Reasons::new(views.person_keys.clone());
     let draining = parts.lifecycle.draining();
-    let state = IngestState::new(client, reasons, api_keys, options, draining, sealer);
+    let covers = Covers::new(views, parts.context.source.clock.clone());
+    let state = IngestState::new(client, reasons, api_keys, options, draining, sealer)
+        .with_covers(Arc::new(pictures::Gate(covers)));
     Ok(cityevents_ingest::router(state))
 }
 
@@ -277,8 +295,21 @@ fn reads(
         consistency_wait: parts.config.views.consistency_wait,
         is_pending: Arc::new(is_pending),
         draining: parts.lifecycle.draining(),
+        pictures: PictureAddresses::of(parts.config),
         metrics: parts.metrics.register(ApiMetrics::new),
     }))
+}
+
+/// Pictures that people bring.
+fn media(parts: &Parts<'_>, views: &Views, sealer: CursorSealer) -> anyhow::Result<Media> {
+    let pictures = MediaParts {
+        views: views.clone(),
+        store: pictures::store(parts.config)?,
+        clock: parts.context.source.clock.clone(),
+        sealer,
+        metrics: parts.metrics.register(MediaMetrics::new),
+    };
+    Media::new(pictures, parts.config).context("pictures cannot be worked on")
 }
 
 /// Asks for mails with links.
@@ -365,6 +396,7 @@ fn policy(method: &Method, route: Option<&str>) -> RoutePolicy {
     }
     cityevents_ingest::routes::route_policy(method, route)
         .or_else(|| identity::route_policy(method, route))
+        .or_else(|| media::route_policy(method, route))
         .or_else(|| web::route_policy(method, route))
         .unwrap_or(RoutePolicy::GENERAL)
 }

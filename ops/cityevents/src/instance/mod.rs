@@ -10,6 +10,7 @@ mod key_store;
 mod lag;
 mod leaver;
 mod mails;
+mod pictures;
 mod probe;
 mod registry;
 pub mod roles;

@@ -52,6 +52,9 @@ const TABLE: &[Row] = &[
     ("GET", "/api/auth/oauth", "", [200; 5]),
     ("GET", "/api/auth/oauth/{provider}/start", "", [404; 5]),
     ("GET", "/api/auth/oauth/{provider}/callback?code=a&state=b", "", [404; 5]),
+    // By the token in the address, which is wrong; and a picture that is not there.
+    ("PUT", "/api/media/uploads/{none}?token=made-up", "", [400; 5]),
+    ("GET", "/media/{none}/{name}", "", [404; 5]),
     // By cookie, from a page of the site: there is neither.
     ("POST", "/api/auth/refresh", "", [403; 5]),
     // By key.
@@ -60,6 +63,10 @@ const TABLE: &[Row] = &[
     ("GET", "/api/auth/me", "", [401, 200, 200, 200, 200]),
     ("GET", "/api/auth/me/status", "", [401, 200, 200, 200, 200]),
     ("GET", "/api/auth/me/export", "", [401, 200, 200, 200, 200]),
+    ("PATCH", "/api/auth/me/avatar", r#"{"upload_id":null}"#, [401, 200, 200, 200, 200]),
+    ("POST", "/api/media/request-upload", r#"{"purpose":"avatar"}"#, [401, 200, 200, 200, 200]),
+    ("POST", "/api/media/complete", r#"{"upload_id":"{none}"}"#, [401, 404, 404, 404, 404]),
+    ("GET", "/api/media/{none}/status", "", [401, 404, 404, 404, 404]),
     ("GET", "/api/auth/sessions", "", [401, 200, 200, 200, 200]),
     ("DELETE", "/api/auth/sessions/{none}", "", [401, 404, 404, 404, 404]),
     ("GET", "/api/auth/me/oauth", "", [401, 200, 200, 200, 200]),
@@ -166,7 +173,8 @@ fn every_route_lets_in_whom_it_should() {
         let filled = |text: &str| {
             let none = "00000000-0000-4000-8000-000000000000";
             let text = text.replace("{event}", &event).replace("{person}", &world.person);
-            text.replace("{none}", none).replace("{provider}", "google")
+            let text = text.replace("{none}", none).replace("{provider}", "google");
+            text.replace("{name}", "avatar-256.webp")
         };
         let [user, organiser, moderator, admin] = bearers.each_ref().map(String::as_str);
         let callers = [None, Some(user), Some(organiser), Some(moderator), Some(admin)];

@@ -25,6 +25,8 @@ mod instance;
 mod lag;
 mod mails;
 mod metrics;
+mod picture_calls;
+mod pictures;
 mod planted;
 mod previews;
 mod rows;

@@ -23,6 +23,10 @@ mod lag;
 mod lists;
 mod mails;
 mod people;
+#[allow(dead_code, reason = "its other users are the tests without servers")]
+#[path = "../it/picture_calls.rs"]
+mod picture_calls;
+mod pictures;
 mod proxy;
 mod readiness;
 mod registry;

@@ -94,14 +94,34 @@ fn an_incompatible_schema_stops_the_start_with_the_registrys_reason() {
     cluster.run(&["topics", "create"]).failed(1, &["refuses the schema of EventCommand", "must"]);
 }
 
-fn in_bucket(name: &str, endpoint: &str) -> Cluster {
-    let bucket = format!("{name}-{}", std::process::id());
+/// One request to the S3 server, which takes any credentials. The text of its answer.
+fn ask_bucket(method: reqwest::Method, path: &str) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let credential = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request";
-    let made = reqwest::Client::new()
-        .put(format!("{}/{bucket}", stack::s3()))
+    let asked = reqwest::Client::new()
+        .request(method, format!("{}/{path}", stack::s3()))
         .header("authorization", credential);
-    assert!(runtime.block_on(made.send()).unwrap().status().is_success());
+    runtime.block_on(async move {
+        let answer = asked.send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.status());
+        answer.text().await.unwrap()
+    })
+}
+
+/// A new bucket.
+pub fn make_bucket(name: &str) -> String {
+    let bucket = format!("{name}-{}", std::process::id());
+    ask_bucket(reqwest::Method::PUT, &bucket);
+    bucket
+}
+
+/// What is in a bucket, as the server lists it.
+pub fn listed(bucket: &str) -> String {
+    ask_bucket(reqwest::Method::GET, &format!("{bucket}?list-type=2"))
+}
+
+fn in_bucket(name: &str, endpoint: &str) -> Cluster {
+    let bucket = make_bucket(name);
     Cluster::with_topics(name)
         .setting("CITYEVENTS__SNAPSHOTS__URL", format!("s3://{bucket}/snapshots"))
         .setting("CITYEVENTS__SNAPSHOTS__ENDPOINT", endpoint)

@@ -26,8 +26,8 @@ pub use self::schema::DEFAULT_TOML;
 pub use self::secret::{Secret, SecretFileError, SecretSource};
 pub use self::sections::{
     AccessLog, Breaker, Config, Data, GroupProtocol, Http, Index, Ingest, Instance, Kafka, Keys,
-    KeysStore, Limits, LocalLog, Log, LogFormat, Mail, MailBackend, OauthProviders, Ops, Rate,
-    Registration, Registry, Scylla, Smtp, SmtpTls, Snapshots, Telemetry, Tokens, Views,
+    KeysStore, Limits, LocalLog, Log, LogFormat, Mail, MailBackend, Media, OauthProviders, Ops,
+    Rate, Registration, Registry, Scylla, Smtp, SmtpTls, Snapshots, Telemetry, Tokens, Views,
 };
 pub use self::show::ShownValue;
 

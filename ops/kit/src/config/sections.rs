@@ -114,6 +114,28 @@ sections! {
         #[serde(with = "duration")]
         request_timeout: Duration,
     }
+    /// `[media]`: pictures.
+    Media {
+        url: Option<String>,
+        endpoint: Option<String>,
+        region: String,
+        access_key_id: Option<String>,
+        secret_access_key: Option<Secret>,
+        secret_access_key_file: Option<PathBuf>,
+        #[serde(with = "duration")]
+        request_timeout: Duration,
+        origin: Option<String>,
+        #[serde(with = "size")]
+        upload_max: u64,
+        #[serde(with = "duration")]
+        upload_ttl: Duration,
+        uploads_at_once: u32,
+        threads: u32,
+        #[serde(with = "size")]
+        memory: u64,
+        #[serde(with = "duration")]
+        unused_after: Duration,
+    }
     /// `[breaker]`: when a store is not asked for a while.
     Breaker {
         failures: u32,
@@ -198,6 +220,8 @@ sections! {
         track_person: Rate,
         visitors: Rate,
         page: Rate,
+        upload: Rate,
+        picture: Rate,
         general: Rate,
     }
     /// An allowance of requests that comes back evenly over the window.
@@ -368,6 +392,8 @@ pub struct Config {
     pub registry: Registry,
     /// `[snapshots]`
     pub snapshots: Snapshots,
+    /// `[media]`
+    pub media: Media,
     /// `[breaker]`
     pub breaker: Breaker,
     /// `[views]`

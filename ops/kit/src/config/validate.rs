@@ -154,6 +154,28 @@ pub(super) fn validate(config: &Config) -> Vec<(&'static str, String)> {
     let request = snapshots.request_timeout >= second;
     check("snapshots.request_timeout", request, "at least 1s");
 
+    let media = &config.media;
+    let url = media.url.as_deref().is_none_or(is_store);
+    check("media.url", url, "write file:///path or s3://bucket/prefix");
+    let endpoint = media.endpoint.as_deref().is_none_or(is_origin_with_path);
+    check("media.endpoint", endpoint, "write http://host:port or https://host:port");
+    let both = media.secret_access_key.is_some() && media.secret_access_key_file.is_some();
+    let say = "give media.secret_access_key or this, not both";
+    check("media.secret_access_key_file", !both, say);
+    check("media.request_timeout", media.request_timeout >= second, "at least 1s");
+    let origin = media.origin.as_deref().is_none_or(is_origin);
+    check("media.origin", origin, "write https://host or http://host:port, without a path");
+    let upload = (1 << 10..=100 << 20).contains(&media.upload_max);
+    check("media.upload_max", upload, "between 1 KiB and 100 MiB");
+    let ttl = (second..=Duration::from_secs(24 * 3600)).contains(&media.upload_ttl);
+    check("media.upload_ttl", ttl, "between 1s and 24h");
+    let at_once = (1..=1_000).contains(&media.uploads_at_once);
+    check("media.uploads_at_once", at_once, "between 1 and 1000");
+    check("media.threads", (1..=256).contains(&media.threads), "between 1 and 256");
+    let memory = (64 << 20..=1 << 40).contains(&media.memory);
+    check("media.memory", memory, "between 64 MiB and 1 TiB");
+    check("media.unused_after", media.unused_after >= second, "at least 1s");
+
     let every = config.lag.every >= Duration::from_millis(100);
     check("lag.every", every, "at least 100ms");
     check("breaker.failures", config.breaker.failures >= 1, "at least 1");
@@ -196,6 +218,8 @@ pub(super) fn validate(config: &Config) -> Vec<(&'static str, String)> {
         ("limits.track.requests", "limits.track.window", &limits.track),
         ("limits.track_person.requests", "limits.track_person.window", &limits.track_person),
         ("limits.visitors.requests", "limits.visitors.window", &limits.visitors),
+        ("limits.upload.requests", "limits.upload.window", &limits.upload),
+        ("limits.picture.requests", "limits.picture.window", &limits.picture),
         ("limits.general.requests", "limits.general.window", &limits.general),
     ] {
         let Rate { requests, window } = rate;

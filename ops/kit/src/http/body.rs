@@ -109,7 +109,7 @@ pub async fn collect_body(body: Body) -> Result<Bytes, Problem> {
 }
 
 /// The answer to a body that could not be read.
-pub(super) fn body_problem(error: &(dyn std::error::Error + 'static)) -> Problem {
+pub fn body_problem(error: &(dyn std::error::Error + 'static)) -> Problem {
     let mut cause = Some(error);
     while let Some(error) = cause {
         match error.downcast_ref::<BodyError>() {
@@ -123,7 +123,8 @@ pub(super) fn body_problem(error: &(dyn std::error::Error + 'static)) -> Problem
     Problem::invalid("body", "cannot be read: cut off, or not compressed as Content-Encoding says")
 }
 
-pub(super) fn too_large(bytes_max: u64) -> Problem {
+/// The answer to a body that is larger than allowed.
+pub fn too_large(bytes_max: u64) -> Problem {
     let detail = BodyError::TooLarge { bytes_max }.to_string();
     Problem::because(ErrorCode::PayloadTooLarge, detail).with_meta("bytes_max", bytes_max)
 }

@@ -38,7 +38,7 @@ use super::policy::{BodyKind, PolicyOf, RoutePolicy};
 use super::problem_page::{AskedPage, ProblemPages};
 use super::rate_limit::RateLimits;
 use super::request_id;
-use super::security_headers::add_security_headers;
+use super::security_headers::{add_security_headers, content_security_policy};
 use crate::config::{AccessLog, Config, Http};
 use crate::keys::{Authentication, SessionCookie, TokenVerifier};
 use crate::problem::{ErrorCode, Problem};
@@ -74,6 +74,7 @@ struct Shared {
     limits: RateLimits,
     http: Http,
     public_tls: bool,
+    content_policy: HeaderValue,
     access_log: AccessLog,
     cors: CorsLayer,
     compression: CompressionLayer<CompressionPredicate>,
@@ -92,6 +93,7 @@ impl Edge {
                 limits: RateLimits::new(&config.limits),
                 http: config.http.clone(),
                 public_tls: config.is_public_tls(),
+                content_policy: content_security_policy(config.media.origin.as_deref()),
                 access_log: config.telemetry.access_log,
                 cors: cors(&config.http),
                 compression: CompressionLayer::new()
@@ -197,7 +199,7 @@ impl Shared {
 
         let status = response.status();
         let headers = response.headers_mut();
-        add_security_headers(headers, context.is_tls());
+        add_security_headers(headers, &self.content_policy, context.is_tls());
         headers.insert(request_id::HEADER, context.request_id().header_value());
         let duration = started_at.elapsed();
         let route = route.as_ref().map(MatchedPath::as_str);

@@ -67,7 +67,7 @@ mod security_headers;
 mod server;
 mod trace_context;
 
-pub use self::body::{BodyError, collect_body};
+pub use self::body::{BodyError, body_problem, collect_body, too_large};
 pub use self::context::RequestContext;
 pub use self::edge::{Edge, EdgeParts};
 pub use self::json::{Json, JsonWithBytes, collect_json};

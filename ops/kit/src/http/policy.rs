@@ -19,6 +19,10 @@ pub enum CallClass {
     Track,
     /// Pages and what they are made of; by user, or by address of somebody who is not signed in.
     Page,
+    /// Asking to bring a picture; by user, or by address of somebody who is not signed in.
+    Upload,
+    /// Looking at pictures; by address.
+    Picture,
     /// Everything else; by user, or by address of somebody who is not signed in.
     General,
     /// Never limited: health, readiness, metrics.

@@ -90,6 +90,8 @@ pub struct RateLimits<C: Clock + Clone = DefaultClock> {
     bulk: ClassLimit<C>,
     track: ClassLimit<C>,
     page: ClassLimit<C>,
+    upload: ClassLimit<C>,
+    picture: ClassLimit<C>,
     general: ClassLimit<C>,
 }
 
@@ -128,6 +130,8 @@ impl<C: Clock + Clone> RateLimits<C> {
             bulk: class("bulk", &limits.bulk),
             track: class("track", &limits.track),
             page: class("page", &limits.page),
+            upload: class("upload", &limits.upload),
+            picture: class("picture", &limits.picture),
             general: class("general", &limits.general),
         }
     }
@@ -147,6 +151,8 @@ impl<C: Clock + Clone> RateLimits<C> {
             CallClass::Track => (&self.track, false),
             CallClass::Join => (&self.join, true),
             CallClass::Page => (&self.page, true),
+            CallClass::Upload => (&self.upload, true),
+            CallClass::Picture => (&self.picture, false),
             CallClass::General => (&self.general, true),
             CallClass::Unlimited => return None,
         };

@@ -5,14 +5,7 @@ use axum::http::header::{
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 
-const ALWAYS: [(HeaderName, HeaderValue); 6] = [
-    (
-        CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(
-            "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
-             object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'",
-        ),
-    ),
+const ALWAYS: [(HeaderName, HeaderValue); 5] = [
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
     (REFERRER_POLICY, HeaderValue::from_static("strict-origin-when-cross-origin")),
@@ -28,9 +21,22 @@ const ALWAYS: [(HeaderName, HeaderValue); 6] = [
 
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
 
+/// What pages may load: what is here, and pictures from the origin that has them.
+pub(super) fn content_security_policy(pictures: Option<&str>) -> HeaderValue {
+    let pictures = pictures.map_or_else(String::new, |origin| format!(" {origin}"));
+    let policy = format!(
+        "default-src 'self'; script-src 'self'; style-src 'self'; \
+         img-src 'self' data: blob:{pictures}; connect-src 'self'{pictures}; \
+         object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+    );
+    // An origin that the configuration takes is printable.
+    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+}
+
 /// Adds them; a handler's own ones stay.
-pub(super) fn add_security_headers(headers: &mut HeaderMap, is_tls: bool) {
-    headers.reserve(ALWAYS.len() + 4);
+pub(super) fn add_security_headers(headers: &mut HeaderMap, policy: &HeaderValue, is_tls: bool) {
+    headers.reserve(ALWAYS.len() + 5);
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert_with(|| policy.clone());
     for (name, value) in ALWAYS {
         headers.entry(name).or_insert(value);
     }

@@ -10,6 +10,7 @@ mod instance_secret;
 mod mails;
 mod person;
 mod receipt;
+mod upload;
 mod visitor;
 
 pub use self::check_in::CheckInCodes;
@@ -18,4 +19,5 @@ pub use self::instance_secret::{InstanceSecret, InstanceSecretError};
 pub use self::mails::MailSecrets;
 pub use self::person::PersonKey;
 pub use self::receipt::Receipts;
+pub use self::upload::UploadTokens;
 pub use self::visitor::{Visitor, VisitorCookies};

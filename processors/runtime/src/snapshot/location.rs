@@ -1,10 +1,11 @@
-//! Where a snapshot store is: a folder, or a bucket with a prefix.
+//! Where objects are kept: a folder, or a bucket with a prefix.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
@@ -77,23 +78,47 @@ impl SnapshotStore {
                 false => Err(wrong("a folder is given by its whole path: file:///folder".into())),
             };
         }
-        let Some(place) = url.strip_prefix("s3://") else {
-            return Err(wrong("it is neither file:///folder nor s3://bucket/prefix".into()));
-        };
-        let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
-        if bucket.is_empty() {
-            return Err(wrong("the bucket is missing: s3://bucket/prefix".into()));
-        }
-        let prefix = Path::parse(prefix.trim_end_matches('/'))
-            .map_err(|error| wrong(format!("its prefix cannot be used: {error}")))?;
-        let bucket = s3(bucket, options).map_err(wrong)?;
-        let store: Arc<dyn ObjectStore> = match prefix.as_ref().is_empty() {
-            true => Arc::new(bucket),
-            false => Arc::new(PrefixStore::new(bucket, prefix)),
-        };
-        let store = Self::with(store, Driver::on_own_thread()?);
+        let store = Self::with(bucket(url, options).map_err(wrong)?, Driver::on_own_thread()?);
         Ok(Self { in_parts: true, url: Arc::from(url), ..store })
     }
+}
+
+/// The store of an address, for other objects than snapshots. As [`SnapshotStore::at`], and every
+/// object of a folder is on the disk when its write returns.
+///
+/// # Errors
+/// As there.
+pub fn object_store_at(
+    url: &str,
+    options: &SnapshotOptions,
+) -> Result<Arc<dyn ObjectStore>, SnapshotError> {
+    let wrong = |reason: String| SnapshotError::Location { url: url.to_owned(), reason };
+    match url.strip_prefix("file://") {
+        Some(folder) if folder.starts_with('/') => {
+            std::fs::create_dir_all(folder)?;
+            let folder = LocalFileSystem::new_with_prefix(folder)?;
+            Ok(Arc::new(folder.with_fsync(true).with_automatic_cleanup(true)))
+        }
+        Some(_) => Err(wrong("a folder is given by its whole path: file:///folder".into())),
+        None => bucket(url, options).map_err(wrong),
+    }
+}
+
+fn bucket(url: &str, options: &SnapshotOptions) -> Result<Arc<dyn ObjectStore>, String> {
+    let Some(place) = url.strip_prefix("s3://") else {
+        return Err("it is neither file:///folder nor s3://bucket/prefix".to_owned());
+    };
+    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+    if bucket.is_empty() {
+        return Err("the bucket is missing: s3://bucket/prefix".to_owned());
+    }
+    let prefix = Path::parse(prefix.trim_end_matches('/'))
+        .map_err(|error| format!("its prefix cannot be used: {error}"))?;
+    let bucket = s3(bucket, options)?;
+    Ok(match prefix.as_ref().is_empty() {
+        true => Arc::new(bucket),
+        false => Arc::new(PrefixStore::new(bucket, prefix)),
+    })
 }
 
 fn s3(bucket: &str, options: &SnapshotOptions) -> Result<impl ObjectStore + use<>, String> {

@@ -26,7 +26,7 @@ pub use self::error::SnapshotError;
 use self::error::is_outage;
 use self::file::{decode, encode};
 use self::location::PART_BYTES;
-pub use self::location::SnapshotOptions;
+pub use self::location::{SnapshotOptions, object_store_at};
 use crate::chain::Cursor;
 use crate::follower::Position;
 

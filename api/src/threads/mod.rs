@@ -1,30 +1,33 @@
-//! A few threads with a short queue.
+//! A few threads with a short queue, for work that takes a processor and that nobody should wait
+//! behind.
+
+mod priority;
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use tokio::sync::oneshot;
 
-use super::priority::give_way;
+use self::priority::give_way;
 
-/// Tasks that wait for each thread: at 70 a second and thread, about a second of work.
+/// Tasks that wait for each thread: of passwords, at 70 a second and thread, about a second of work.
 const WAITING_MAX: usize = 64;
 
 type Work = Box<dyn FnOnce() + Send>;
 
 /// Nothing more can wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct PoolFull;
+pub(crate) struct PoolFull;
 
 /// Threads that end when it is dropped.
-pub(super) struct Pool {
+pub(crate) struct Pool {
     work: Sender<Work>,
 }
 
 impl Pool {
-    pub(super) fn start(threads: usize) -> std::io::Result<Self> {
+    pub(crate) fn start(name: &str, threads: usize) -> std::io::Result<Self> {
         let (work, waiting) = bounded::<Work>(threads * WAITING_MAX);
         for number in 0..threads {
             let waiting = waiting.clone();
-            std::thread::Builder::new().name(format!("passwords-{number}")).spawn(move || {
+            std::thread::Builder::new().name(format!("{name}-{number}")).spawn(move || {
                 give_way();
                 for work in waiting {
                     work();
@@ -35,7 +38,7 @@ impl Pool {
     }
 
     /// Does work on one of the threads. Whoever stops waiting for it does not stop it.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, PoolFull> {
@@ -59,7 +62,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_is_done_elsewhere_and_refused_when_too_much_waits() {
-        let pool = Pool::start(1).unwrap();
+        let pool = Pool::start("work", 1).unwrap();
         assert_eq!(pool.run(|| 7).await, Ok(7));
         let (go, wait) = bounded::<()>(0);
         let busy = pool.run(move || wait.recv().is_ok());

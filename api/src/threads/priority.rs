@@ -4,13 +4,13 @@
 #[cfg(target_os = "linux")]
 const NICE: i32 = 19;
 
-/// Lets all other threads of the machine go first. Where that cannot be, hashing works as well, and
-/// joins wait for it now and then.
+/// Lets all other threads of the machine go first. Where that cannot be, their work is done as
+/// well, and joins wait for it now and then.
 #[cfg(target_os = "linux")]
 pub(super) fn give_way() {
     let thread = rustix::thread::gettid();
     if let Err(error) = rustix::process::setpriority_process(Some(thread), NICE) {
-        tracing::warn!(%error, "passwords are hashed with the priority of everything else: {error}");
+        tracing::warn!(%error, "a thread has the priority of everything else: {error}");
     }
 }
 
