@@ -325,6 +325,15 @@ class World:
         _, token = self.register("by-hand")
         status, answer = call("POST", "/api/auth/verify-email/confirm", {"token": self.mailed(address)})
         assert status == 204, answer
+        _, stranger = self.register("unsubscribing")
+        event = self.publish()
+        status, answer = call("POST", f"/api/events/{event}/join", None, stranger)
+        assert status == 200, answer
+        link = self.mailed("unsubscribing@example.org", "night of lights")
+        status, answer = call("GET", f"/api/unsubscribe?token={link}")
+        assert status == 200 and answer["data"]["on"], answer
+        status, answer = call("POST", "/api/unsubscribe", {"token": link})
+        assert status == 204, answer
         status, answer = call("POST", "/api/auth/password/reset/request", {"email": address})
         assert status == 204, answer
         link = self.mailed(address, "another password")

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::audit::Act;
 use super::oidc::Linked;
 use super::store::{IdentityError, Kept, Stored};
-use super::{Address, Identity};
+use super::{Address, Identity, LanguageTag};
 
 /// A claim of an address whose account was not made by then was left behind by a crash.
 const CLAIM_PATIENCE_MS: i64 = 60_000;
@@ -29,6 +29,9 @@ pub struct Account {
     /// What the person may do.
     #[serde(with = "role")]
     pub role: Role,
+    /// The language that the person is written to in; `None`: that of the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) language: Option<LanguageTag>,
     /// Whether the person has shown that the address is theirs.
     pub email_verified: bool,
     /// Whether staff has locked the account.
@@ -79,6 +82,8 @@ pub struct NewAccount {
     pub email: Address,
     /// What the person wants to be called.
     pub name: Option<String>,
+    /// The language that the person is written to in, if it is known.
+    pub language: Option<LanguageTag>,
     /// The hash of the password, from [`super::Passwords`].
     pub password_hash: Option<String>,
     /// What the person may do.
@@ -109,6 +114,7 @@ impl Account {
             name: None,
             password: None,
             role: Role::User,
+            language: None,
             email_verified: false,
             locked: true,
             avatar: None,
@@ -193,6 +199,7 @@ impl Identity {
             name: account.name,
             password: account.password_hash,
             role: account.role,
+            language: account.language,
             email_verified: linked.is_some(),
             locked: false,
             avatar: None,
@@ -212,6 +219,20 @@ impl Identity {
             self.add_administrator(&id).await?;
         }
         Ok(Some(account))
+    }
+
+    /// Writes to somebody in another language from now on. Nobody else has to know.
+    pub(super) async fn set_language(
+        &self,
+        id: &UserId,
+        language: &LanguageTag,
+    ) -> Result<(), IdentityError> {
+        let change = |account: &Account| {
+            let is_new = account.is_somebodys() && account.language.as_ref() != Some(language);
+            is_new.then(|| Account { language: Some(language.clone()), ..account.clone() })
+        };
+        self.shared.store.update(account_key(id), change).await?;
+        Ok(())
     }
 
     /// Claims an address for an account that is going to be made.

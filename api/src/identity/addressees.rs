@@ -6,6 +6,7 @@ use cityevents_domain::ids::UserId;
 use cityevents_domain::time::Timestamp;
 use cityevents_kit::config::Secret;
 use cityevents_kit::seal::{CursorSealer, MailSecrets};
+use cityevents_mail::Template;
 use cityevents_runtime::log::clock::Clock;
 use cityevents_views::records::Records;
 
@@ -14,10 +15,10 @@ use super::notifications::{Notifications, notifications_key};
 use super::one_time::Purpose;
 use super::store::{IdentityError, Store};
 use super::suppression::Suppressions;
-use super::{Account, Address, MailKind};
+use super::{Account, Address, LanguageTag, unsubscribe};
 
 /// Somebody who gets mails, or why not.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Addressee {
     /// Somebody.
     Person {
@@ -25,6 +26,11 @@ pub enum Addressee {
         address: String,
         /// What the person wants to be called.
         name: Option<String>,
+        /// The language that they read, if it is known.
+        language: Option<LanguageTag>,
+        /// What the link carries by which they get no more mails of this kind. Mails that always
+        /// come have none.
+        unsubscribe: Option<Secret>,
     },
     /// There never was such an account.
     Unknown,
@@ -59,16 +65,12 @@ impl Addressees {
         Self { shared: Arc::new(Shared { store, suppressions, secrets }) }
     }
 
-    /// Who gets a mail of this kind; one without a kind always comes.
+    /// Who gets a mail of this kind.
     ///
     /// # Errors
     /// When the tables cannot be read.
-    pub async fn find(
-        &self,
-        account: &UserId,
-        kind: Option<MailKind>,
-    ) -> Result<Addressee, IdentityError> {
-        let Shared { store, suppressions, .. } = &*self.shared;
+    pub async fn find(&self, account: &UserId, kind: Template) -> Result<Addressee, IdentityError> {
+        let Shared { store, suppressions, secrets } = &*self.shared;
         let Some(read) = store.read::<Account>(account_key(account)).await? else {
             return Ok(Addressee::Unknown);
         };
@@ -79,7 +81,7 @@ impl Addressees {
         if account.locked {
             return Ok(Addressee::Locked);
         }
-        if let Some(kind) = kind {
+        if kind.is_optional() {
             let wishes = store.read::<Notifications>(notifications_key(&account.id)).await?;
             if wishes.is_some_and(|wishes| wishes.value.off.contains(&kind)) {
                 return Ok(Addressee::Declined);
@@ -90,7 +92,10 @@ impl Addressees {
         {
             return Ok(Addressee::Suppressed);
         }
-        Ok(Addressee::Person { address: account.email, name: account.name })
+        let unsubscribe =
+            kind.is_optional().then(|| unsubscribe::token(secrets, &account.id, kind));
+        let Account { email: address, name, language, .. } = account;
+        Ok(Addressee::Person { address, name, language, unsubscribe })
     }
 
     /// What the link of a mail carries.

@@ -140,6 +140,7 @@ impl Account {
             name: None,
             password: None,
             role: Role::User,
+            language: None,
             email_verified: false,
             locked: true,
             erased: true,

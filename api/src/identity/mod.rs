@@ -25,6 +25,7 @@ mod device;
 mod directory;
 mod erasure;
 mod export;
+mod language;
 mod links;
 mod names;
 mod notifications;
@@ -39,6 +40,7 @@ mod routes;
 mod session;
 pub(crate) mod store;
 mod suppression;
+mod unsubscribe;
 
 use std::sync::Arc;
 
@@ -56,9 +58,9 @@ pub use self::address::{Address, AddressError};
 pub use self::addressees::{Addressee, Addressees};
 pub use self::allowances::{AllowanceMetrics, SharedAllowances};
 pub use self::departures::{LeaveError, LeaveEvents};
+pub use self::language::{InvalidLanguageTag, LanguageTag};
 pub use self::links::{LinkMail, LinkMailError, RequestLinkMails};
 pub use self::names::Names;
-pub use self::notifications::MailKind;
 pub use self::one_time::Purpose as LinkPurpose;
 pub use self::passwords::{Hashed, HashingError, Password, PasswordError, Passwords};
 pub use self::roles::RoleError;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use cityevents_domain::ids::UserId;
+use cityevents_mail::Template;
 use cityevents_views::records::{RecordKey, RecordKind};
 use serde::{Deserialize, Serialize};
 
@@ -12,65 +13,10 @@ use super::store::{IdentityError, Kept};
 /// Others may change it at the same time.
 const TRIES: u32 = 8;
 
-/// The mails that a person may do without. Those about the account itself always come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MailKind {
-    /// Joined, with a place.
-    PlaceConfirmed,
-    /// Joined, and waiting.
-    Waitlisted,
-    /// A place came free.
-    PlaceCameFree,
-    /// The organiser removed the person.
-    Removed,
-    /// An event was called off.
-    EventCanceled,
-    /// Time or place of an event changed.
-    EventChanged,
-    /// The organiser wrote to those who come.
-    OrganizerMessage,
-    /// Staff took an own event back.
-    EventUnpublished,
-}
-
-impl MailKind {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::PlaceConfirmed,
-        Self::Waitlisted,
-        Self::PlaceCameFree,
-        Self::Removed,
-        Self::EventCanceled,
-        Self::EventChanged,
-        Self::OrganizerMessage,
-        Self::EventUnpublished,
-    ];
-
-    /// Its word on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::PlaceConfirmed => "place_confirmed",
-            Self::Waitlisted => "waitlisted",
-            Self::PlaceCameFree => "place_came_free",
-            Self::Removed => "removed",
-            Self::EventCanceled => "event_canceled",
-            Self::EventChanged => "event_changed",
-            Self::OrganizerMessage => "organizer_message",
-            Self::EventUnpublished => "event_unpublished",
-        }
-    }
-
-    /// The kind of a word.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
-    }
-}
-
 /// What a person does without. Nothing, until they say so.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Notifications {
-    pub(super) off: BTreeSet<MailKind>,
+    pub(super) off: BTreeSet<Template>,
 }
 
 impl Kept for Notifications {
@@ -94,7 +40,7 @@ impl Identity {
     pub(super) async fn switch_notifications(
         &self,
         account: &UserId,
-        wanted: &[(MailKind, bool)],
+        wanted: &[(Template, bool)],
     ) -> Result<Notifications, IdentityError> {
         let (store, key) = (&self.shared.store, notifications_key(account));
         for _ in 0..TRIES {

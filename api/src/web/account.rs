@@ -13,6 +13,7 @@ use super::Pages;
 use super::address::encoded;
 use super::calls::Call;
 use super::forms::Form;
+use super::messages::Language;
 use super::problem::shown;
 use super::render::data;
 use super::visitor::{Visitor, see_other};
@@ -40,7 +41,8 @@ pub(super) async fn mails(
     let kinds = known["mail"].as_object().map(Map::keys).into_iter().flatten();
     let wanted: Map<_, _> =
         kinds.map(|kind| (kind.clone(), form.given(kind).is_some().into())).collect();
-    let call = Call::new(Method::PATCH, "/api/me/notifications").with(json!({ "mail": wanted }));
+    let call = Call::new(Method::PATCH, "/api/me/notifications")
+        .with(json!({ "mail": wanted, "language": form.given("language") }));
     calls.ask(&visitor, call).await?;
     Ok(see_other("/account?done=saved"))
 }
@@ -138,6 +140,12 @@ pub(super) async fn delete(
     }
 }
 
+/// The language of pages that a tag means, if it is one of theirs.
+fn written_in(tag: &serde_json::Value) -> Option<&'static str> {
+    let language = tag.as_str()?.split('-').next()?.to_ascii_lowercase();
+    Language::parse(&language).map(Language::code)
+}
+
 impl Pages {
     pub(super) async fn account(
         &self,
@@ -156,6 +164,8 @@ impl Pages {
             sessions => data(&sessions["data"]),
             linked => data(&linked["data"]),
             mails => data(&mails["mail"]),
+            mail_language => data(&mails["language"]),
+            mail_language_of_page => written_in(&mails["language"]),
             calendar => data(&calendar["url"]),
             ..told
         };

@@ -68,6 +68,7 @@ pub(super) async fn register(
         "email": form.text("email"),
         "password": form.text("password"),
         "name": form.given("name"),
+        "language": visitor.language().code(),
     });
     let call = Call::post("/api/auth/register").with(body);
     match pages.shared.calls.ask(&visitor, call).await {

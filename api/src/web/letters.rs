@@ -94,7 +94,7 @@ pub(super) async fn verify_again(
 }
 
 /// Pages whose address is a secret tell it to no other site.
-fn discreet(mut response: Response) -> Response {
+pub(super) fn discreet(mut response: Response) -> Response {
     response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
 }

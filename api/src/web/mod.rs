@@ -33,6 +33,7 @@ mod session;
 mod staff;
 mod start;
 mod times;
+mod unsubscribe;
 mod visitor;
 
 use std::sync::Arc;
@@ -154,6 +155,7 @@ fn table() -> Vec<(&'static str, MethodRouter<Pages>)> {
         ("/reset-password", get(letters::reset_form).post(letters::reset)),
         ("/verify-email", get(letters::verify_form).post(letters::verify)),
         ("/verify-email/again", post(letters::verify_again)),
+        (unsubscribe::ROUTE, get(unsubscribe::page).post(unsubscribe::switch_off)),
         ("/language", post(language::switch)),
         ("/session", post(session::renew)),
     ]
@@ -204,6 +206,7 @@ fn is_page(route: &str) -> bool {
             | "reset-password"
             | "session"
             | "staff"
+            | "unsubscribe"
             | "verify-email"
     )
 }

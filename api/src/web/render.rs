@@ -49,6 +49,7 @@ templates! {
     "standing.html"
     "start.html"
     "trail.html"
+    "unsubscribe.html"
     "verify.html"
 }
 

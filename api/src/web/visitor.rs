@@ -113,7 +113,12 @@ pub(super) async fn around(
 ) -> Response {
     let headers = request.headers();
     let is_reading = matches!(*request.method(), Method::GET | Method::HEAD);
-    if !is_reading && let Err(problem) = pages.shared.identity.check_origin(headers) {
+    // Whose address is a proof by itself, and does nothing else.
+    let is_proof = request.uri().path() == super::unsubscribe::ROUTE;
+    if !is_reading
+        && !is_proof
+        && let Err(problem) = pages.shared.identity.check_origin(headers)
+    {
         return problem.into_response();
     }
     let extensions = request.extensions();

@@ -155,7 +155,20 @@ for (const [how, options] of [
       await guest.goto(`${city.url}/me`);
       await guest.locator('.card').getByText('Called off', { exact: true }).waitFor();
     }
-    for (const one of [organiser, second, third]) {
+    // By the link of a mail, as somebody who is not signed in.
+    const stranger = await person(options);
+    await stranger.goto(await link(mailFolder, `ben-${tag}@example.org`, '/unsubscribe'));
+    if (live) await look(stranger);
+    await stranger.getByRole('button', { name: 'No more of these mails' }).click();
+    await stranger.getByText('You get no more mails of this kind.').waitFor();
+    await second.goto(`${city.url}/account`);
+    assert.equal(await second.locator('input[type=checkbox][value=on]:not(:checked)').count(), 1);
+    await second.selectOption('#mail-language', 'de');
+    await second.getByRole('button', { name: 'Save' }).first().click();
+    await second.getByText('Saved.').waitFor();
+    assert.equal(await second.locator('#mail-language').inputValue(), 'de');
+
+    for (const one of [organiser, second, third, stranger]) {
       assert.deepEqual(one.complaints, []);
       await one.context().close();
     }
@@ -274,6 +287,7 @@ test('scripts that people write stay text, on every page', async () => {
     '/', `/events?q=${encodeURIComponent(PROBE)}`, '/me', '/me/events', '/account',
     `/login?return_to=${encodeURIComponent(PROBE)}`, `/register?return_to=${encodeURIComponent(PROBE)}`,
     '/forgot', `/verify-email?token=${encodeURIComponent(PROBE)}`,
+    `/unsubscribe?token=${encodeURIComponent(PROBE)}`,
     `/reset-password?token=${encodeURIComponent(PROBE)}`, `/no-such-page${encodeURIComponent(PROBE)}`,
     `/events/${event}`, `/events/${event}?done=${encodeURIComponent(PROBE)}`,
     '/events?from=never', '/events?cursor=made-up', '/events/11111111-1111-4111-8111-111111111111',

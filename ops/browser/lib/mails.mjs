@@ -12,7 +12,7 @@ export async function link(folder, email, path) {
     for (const name of await readdir(folder).catch(() => [])) {
       const text = await readFile(join(folder, name), 'utf8').catch(() => '');
       const plain = text.replaceAll('=\r\n', '').replaceAll('=3D', '=');
-      const found = new RegExp(`http\\S*${path}\\?token=[\\w-]+`).exec(plain);
+      const found = new RegExp(`http\\S*${path}\\?token=[\\w.-]+`).exec(plain);
       if (found && plain.includes(email)) return found[0];
     }
     await new Promise((done) => setTimeout(done, 50));

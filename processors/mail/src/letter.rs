@@ -7,7 +7,10 @@ use cityevents_kit::config::Secret;
 
 /// Which mail. Its name is the same in the folder of its template, in a person's preferences and in
 /// records, and does not change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum Template {
     /// To show that an address is one's own.
     VerifyAddress,
@@ -65,6 +68,11 @@ impl Template {
     /// The template of a name, if there is one.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|template| template.as_str() == name)
+    }
+
+    /// Those that a person may do without.
+    pub fn optional() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|template| template.is_optional())
     }
 
     /// Whether a person may do without it. What concerns the account itself always comes.

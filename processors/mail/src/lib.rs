@@ -26,6 +26,9 @@ pub use self::transport::{
     CaptureTransport, DeliveryError, FailureClass, FolderTransport, SmtpTransport, Transport,
     TransportError, transport,
 };
+/// Languages that mails are written in from the start.
+pub const LANGUAGES: [&str; 2] = ["en", "de"];
+
 pub use self::writer::{
     Parts, Recipient, Site, SiteError, TemplateProblem, WriteError, Writer, WriterError,
 };

@@ -137,10 +137,11 @@ impl Parts {
         let error = match delivered {
             Ok(()) => {
                 permit.succeed();
+                self.deferrals.delivered();
                 self.remember(|| self.ledger.sent(&claim)).await?;
                 return Ok(Tried::Sent);
             }
-            Err(error) => error,
+            Err(error) => self.judged(email, error),
         };
         match error.class {
             FailureClass::Transient | FailureClass::Permanent => permit.succeed(),
@@ -158,6 +159,15 @@ impl Parts {
             let reason = format!("nothing was heard for {} s", DELIVER_MAX.as_secs());
             Err(DeliveryError::new(FailureClass::Unknown, reason))
         })
+    }
+
+    /// What is put off like everybody else's mail says nothing about this one.
+    fn judged(&self, email: &Email, error: DeliveryError) -> DeliveryError {
+        if error.class != FailureClass::Transient || !self.deferrals.put_off(email.recipient) {
+            return error;
+        }
+        let reason = format!("everybody is put off: {}", error.reason);
+        DeliveryError::new(FailureClass::Downstream, reason)
     }
 
     async fn failed(&self, claim: &Claim, error: DeliveryError) -> Result<Tried, Away> {

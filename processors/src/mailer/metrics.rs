@@ -48,8 +48,7 @@ pub struct MailerMetrics {
     pub age_seconds: Histogram,
     /// Seconds of one handing over.
     pub deliver_seconds: Histogram,
-    /// Seconds between the time that a waiting mail was due and its next try.
-    pub late_seconds: Histogram,
+    late_seconds: Family<TierLabels, Histogram, fn() -> Histogram>,
 }
 
 impl Default for MailerMetrics {
@@ -65,7 +64,9 @@ impl Default for MailerMetrics {
             delivering: Gauge::default(),
             age_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 20)),
             deliver_seconds: Histogram::new(exponential_buckets(0.000_5, 2.0, 18)),
-            late_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
+            late_seconds: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.001, 2.0, 14))
+            }),
         }
     }
 }
@@ -114,7 +115,8 @@ impl MailerMetrics {
         );
         registry.register_with_unit(
             "late",
-            "Between the time that a waiting mail was due and its next try",
+            "Between the time that a waiting mail was due and its next try, by the topic of its tier; \
+             alert when p99 is above 250 ms",
             Unit::Seconds,
             m.late_seconds.clone(),
         );
@@ -140,6 +142,13 @@ impl MailerMetrics {
     /// Counts a mail that waits.
     pub fn count_wait(&self, tier: &str) {
         self.waits.get_or_create_owned(&TierLabels { tier: tier.to_owned() }).inc();
+    }
+
+    /// Counts a mail that was taken from its tier, so long after it was due.
+    pub fn count_taken(&self, tier: &str, late: Duration) {
+        let labels = TierLabels { tier: tier.to_owned() };
+        let late_seconds = self.late_seconds.get_or_create(&labels);
+        late_seconds.observe(late.as_secs_f64());
     }
 
     /// Counts a mail that was given up.

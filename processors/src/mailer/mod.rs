@@ -3,11 +3,13 @@
 //! A mail is looked up (who, which event, why), written, claimed in the [`ledger`], handed over and
 //! remembered as sent. What happens when that fails is a verdict for the tiers of
 //! [`cityevents_runtime::retry`]: another try later, or a dead letter. While the mail server or the
-//! tables are away nothing is moved: mails wait where they are, behind a circuit breaker.
+//! tables are away nothing is moved: mails wait where they are, behind a circuit breaker. A server
+//! that puts everybody off counts as away.
 //!
 //! Invariant: an address, a name or a token is in no log and no ledger, because they are looked up,
 //! or derived, for the moment of writing only.
 
+mod deferrals;
 mod deliver;
 pub mod directory;
 pub mod ledger;
@@ -29,6 +31,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+pub use self::deferrals::Deferrals;
 pub use self::directory::{Addressee, Directory, DirectoryError, DropReason};
 pub use self::ledger::Ledger;
 pub use self::metrics::MailerMetrics;
@@ -56,6 +59,8 @@ pub struct Parts {
     pub pace: Pace,
     /// Of whoever takes mails.
     pub breaker: Breaker,
+    /// Who was put off lately.
+    pub deferrals: Deferrals,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Figures.
@@ -115,7 +120,7 @@ impl Handler for Mailer {
                 }
             }
             Happened::GivenUp { class } => metrics.count_dead_letter(class),
-            Happened::Taken { late } => metrics.late_seconds.observe(late.as_secs_f64()),
+            Happened::Taken { tier, late } => metrics.count_taken(tier, late),
         }
     }
 }

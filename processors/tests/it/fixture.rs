@@ -1,6 +1,7 @@
 //! A city in memory: commands are decided and projected for real, accounts are a list.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,9 +12,10 @@ use cityevents_domain::ids::{CommandId, EventId, UserId};
 use cityevents_domain::time::{Millis, Timestamp};
 use cityevents_kit::breaker::{Breaker, BreakerMetrics, BreakerOptions};
 use cityevents_kit::config::Secret;
-use cityevents_mail::{CaptureTransport, Recipient, Site, Writer};
+use cityevents_mail::{CaptureTransport, Recipient, Site, Transport, Writer};
 use cityevents_processors::mailer::{
-    Addressee, Directory, DirectoryError, DropReason, Ledger, Mailer, MailerMetrics, Pace, Parts,
+    Addressee, Deferrals, Directory, DirectoryError, DropReason, Ledger, Mailer, MailerMetrics,
+    Pace, Parts,
 };
 use cityevents_processors::notifier::{self, Notifier, NotifierParts};
 use cityevents_processors::projection::{self, Projection};
@@ -287,6 +289,16 @@ impl World {
 
     /// A process that sends mails. To be called within a tokio runtime.
     pub fn parts(&self, member: &str) -> Arc<Parts> {
+        self.parts_with(member, self.transport.clone(), None)
+    }
+
+    /// One with a way of its own to hand mails over, and templates of its own.
+    pub fn parts_with(
+        &self,
+        member: &str,
+        transport: Arc<dyn Transport>,
+        templates: Option<&Path>,
+    ) -> Arc<Parts> {
         let config = cityevents_kit::Config::load(cityevents_kit::config::Sources::default());
         let site = Site::of(&config.unwrap().config).unwrap();
         let options = BreakerOptions { open_for: Duration::from_millis(20), ..Default::default() };
@@ -294,17 +306,22 @@ impl World {
         Arc::new(Parts {
             directory: self.people.clone(),
             views: self.views.clone(),
-            writer: Writer::new(site, None).unwrap(),
-            transport: self.transport.clone(),
+            writer: Writer::new(site, templates).unwrap(),
+            transport,
             ledger: Ledger::start(records, Arc::new(self.clock.clone()), member).unwrap(),
             pace: Pace::new(64, 64, 1_000_000),
             breaker: Breaker::new("mail", options, &BreakerMetrics::default()),
+            deferrals: Deferrals::default(),
             clock: Arc::new(self.clock.clone()),
             metrics: self.metrics.clone(),
         })
     }
 
     pub fn mailer(&self, member: &str) -> RetryConsumer<Mailer> {
+        self.mailer_of(self.parts(member))
+    }
+
+    pub fn mailer_of(&self, parts: Arc<Parts>) -> RetryConsumer<Mailer> {
         let tiers = catalog().retry_tiers(&topic::EMAILS);
         let tier = |tier: &&cityevents_schemas::catalog::Topic| Tier {
             topic: tier.name.into(),
@@ -322,7 +339,7 @@ impl World {
             refused: CircuitPolicy::default(),
             clock: Arc::new(self.clock.clone()),
         };
-        let mailer = Mailer::new(self.parts(member), tokio::runtime::Handle::current());
+        let mailer = Mailer::new(parts, tokio::runtime::Handle::current());
         RetryConsumer::start(options, 0, mailer).unwrap()
     }
 

@@ -9,6 +9,9 @@
 )]
 
 mod fixture;
+mod mail_faults;
 mod mailer;
 mod notifier;
+#[path = "../../mail/tests/it/scripted.rs"]
+mod scripted;
 mod trending;

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::provider::Provider;
 use crate::identity::account::account_key;
 use crate::identity::store::{IdentityError, Kept};
-use crate::identity::{Account, Address, Identity, NewAccount};
+use crate::identity::{Account, Address, Identity, LanguageTag, NewAccount};
 
 /// Somebody else may sign in as the same person at the same time.
 const TRIES: u32 = 8;
@@ -144,11 +144,13 @@ impl Identity {
         }
     }
 
-    /// The account that somebody of a provider signs in to; made if there is none.
+    /// The account that somebody of a provider signs in to; made if there is none, for somebody who
+    /// reads this language.
     pub(in crate::identity) async fn account_of_person(
         &self,
         provider: &Provider,
         person: &Person,
+        language: Option<&LanguageTag>,
     ) -> Result<Account, LinkError> {
         let linked = self.linked_now(provider, person);
         for _ in 0..TRIES {
@@ -162,7 +164,9 @@ impl Identity {
                 Some(account) if !account.email_verified => return Err(LinkError::AddressTaken),
                 Some(account) => return self.link(&account.id, linked).await,
                 None => {
-                    if let Some(account) = self.make_linked(&address, person, &linked).await? {
+                    if let Some(account) =
+                        self.make_linked(&address, person, &linked, language).await?
+                    {
                         return self.link(&account.id, linked).await;
                     }
                 }
@@ -178,10 +182,12 @@ impl Identity {
         address: &Address,
         person: &Person,
         linked: &Linked,
+        language: Option<&LanguageTag>,
     ) -> Result<Option<Account>, IdentityError> {
         let new = NewAccount {
             email: address.clone(),
             name: person.name.clone(),
+            language: language.cloned(),
             password_hash: None,
             role: Role::User,
         };

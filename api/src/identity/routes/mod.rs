@@ -10,6 +10,7 @@ mod proofs;
 mod sessions;
 mod sign_in;
 mod staff;
+mod unsubscribe;
 mod wire;
 
 use axum::http::Method;
@@ -58,6 +59,7 @@ pub fn router(identity: Identity) -> OpenApiRouter {
         .routes(routes!(directory::audit_trail))
         .routes(routes!(calendar::link))
         .routes(routes!(calendar::events))
+        .routes(routes!(unsubscribe::look, unsubscribe::switch_off))
         .routes(routes!(own_data::notifications, own_data::switch_notifications))
         .route_layer(counted)
         .with_state(identity)

@@ -18,7 +18,7 @@ use super::wire::{Data, data, time};
 use crate::identity::oidc::links::UnlinkError;
 use crate::identity::oidc::{Answer, Flow, Provider, ReturnTo};
 use crate::identity::store::IdentityError;
-use crate::identity::{Account, Identity};
+use crate::identity::{Account, Identity, LanguageTag};
 
 /// The page that people sign in on.
 const LOGIN_PAGE: &str = "/login";
@@ -318,7 +318,8 @@ impl Identity {
             linked.map_err(|error| error.into_problem())?;
             return Ok(see_other(&page));
         }
-        let account = self.account_of_person(provider, &person).await;
+        let language = LanguageTag::liked(headers);
+        let account = self.account_of_person(provider, &person, language.as_ref()).await;
         let account = account.map_err(|error| error.into_problem())?;
         let (_, token) = self.begin_session_of(&account, headers).await?;
         let mut response = see_other(&page);

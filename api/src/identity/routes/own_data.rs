@@ -11,16 +11,17 @@ use cityevents_kit::http::{Json, NoBody};
 use cityevents_kit::keys::Caller;
 use cityevents_kit::problem::InvalidFields;
 use cityevents_kit::{ErrorCode, Problem};
+use cityevents_mail::Template;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::wire::{SessionBody, User, data};
-use crate::identity::Identity;
 use crate::identity::erasure::ErasureError;
-use crate::identity::notifications::{MailKind, Notifications};
+use crate::identity::notifications::Notifications;
 use crate::identity::oidc::Linked;
 use crate::identity::store::IdentityError;
+use crate::identity::{Account, Identity, LanguageTag};
 
 /// Everything that is kept of one, as one file.
 #[utoipa::path(
@@ -47,7 +48,7 @@ pub(super) async fn export(
             "providers": shown_links(&identity.links_of(&account).await?),
             "registrations": identity.export_registrations(&account.id).await?,
             "events": identity.export_events(&account.id).await?,
-            "notifications": shown(&identity.notifications(&account.id).await?),
+            "notifications": shown(&account, &identity.notifications(&account.id).await?),
             "acts_of_staff": identity.export_acts(&account).await?,
         }))
     };
@@ -80,10 +81,16 @@ pub(super) async fn erase(
 }
 
 #[derive(Serialize, Deserialize, ToSchema)]
-#[schema(example = json!({ "mail": { "event_changed": false } }))]
+#[schema(example = json!({ "mail": { "event_changed": false }, "language": "de" }))]
 #[serde(deny_unknown_fields)]
 pub(super) struct NotificationsBody {
+    /// Whether mails of a kind come, by kind.
+    #[serde(default)]
+    #[schema(required = false)]
     mail: BTreeMap<String, bool>,
+    /// The language of mails, as a tag. None: that of the service.
+    #[schema(max_length = 35, pattern = "^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")]
+    language: Option<String>,
 }
 
 /// Which mails one gets.
@@ -101,10 +108,10 @@ pub(super) async fn notifications(
 ) -> Result<Response, Problem> {
     let account = identity.account_of_caller(&caller).await?;
     let kept = identity.notifications(&account.id).await.map_err(IdentityError::into_problem)?;
-    Ok(axum::Json(shown(&kept)).into_response())
+    Ok(axum::Json(shown(&account, &kept)).into_response())
 }
 
-/// Switches mails on or off: those that are sent change.
+/// Switches mails on or off, or to another language: what is sent changes.
 #[utoipa::path(
     patch,
     path = "/api/me/notifications",
@@ -119,21 +126,29 @@ pub(super) async fn switch_notifications(
     caller: Caller,
     Json(body): Json<NotificationsBody>,
 ) -> Result<Response, Problem> {
-    let account = identity.account_of_caller(&caller).await?;
+    let mut account = identity.account_of_caller(&caller).await?;
     let mut wrong = InvalidFields::default();
-    let wanted = body.mail.iter().filter_map(|(word, on)| match MailKind::parse(word) {
+    let kind = |word: &str| Template::parse(word).filter(|kind| kind.is_optional());
+    let wanted = body.mail.iter().filter_map(|(word, on)| match kind(word) {
         Some(kind) => Some((kind, *on)),
         None => {
-            let words = MailKind::ALL.map(MailKind::as_str).join(", ");
-            wrong.add(format!("mail.{word}"), format!("there are {words}"));
+            let words: Vec<_> = Template::optional().map(Template::as_str).collect();
+            wrong.add(format!("mail.{word}"), format!("there are {}", words.join(", ")));
             None
         }
     });
     let wanted: Vec<_> = wanted.collect();
+    let language = body.language.as_deref().map(LanguageTag::parse).transpose();
+    let language = language.map_err(|error| wrong.add("language", error.to_string()));
     wrong.into_result()?;
+    if let Ok(Some(language)) = language {
+        let set = identity.set_language(&account.id, &language).await;
+        set.map_err(IdentityError::into_problem)?;
+        account.language = Some(language);
+    }
     let kept = identity.switch_notifications(&account.id, &wanted).await;
     let kept = kept.map_err(IdentityError::into_problem)?;
-    Ok(axum::Json(shown(&kept)).into_response())
+    Ok(axum::Json(shown(&account, &kept)).into_response())
 }
 
 /// Who one is at other providers.
@@ -149,7 +164,8 @@ fn shown_links(links: &[Linked]) -> Value {
     links.collect()
 }
 
-fn shown(kept: &Notifications) -> Value {
-    let mail = MailKind::ALL.map(|kind| (kind.as_str(), !kept.off.contains(&kind)));
-    json!({ "mail": BTreeMap::from(mail) })
+fn shown(account: &Account, kept: &Notifications) -> Value {
+    let mail = Template::optional().map(|kind| (kind.as_str(), !kept.off.contains(&kind)));
+    let language = account.language.as_ref().map(LanguageTag::as_str);
+    json!({ "mail": mail.collect::<BTreeMap<_, _>>(), "language": language })
 }

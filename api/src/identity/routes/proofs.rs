@@ -35,7 +35,7 @@ pub(super) struct AddressBody {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TokenBody {
-    token: String,
+    pub(super) token: String,
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -16,7 +16,9 @@ use crate::identity::device::Device;
 use crate::identity::passwords::Checked;
 use crate::identity::session::{RefreshToken, Session};
 use crate::identity::store::IdentityError;
-use crate::identity::{Account, Address, HashingError, Identity, NewAccount, Password};
+use crate::identity::{
+    Account, Address, HashingError, Identity, LanguageTag, NewAccount, Password,
+};
 
 /// Longest name of a person, in characters.
 const NAME_CHARACTERS_MAX: usize = 120;
@@ -47,6 +49,10 @@ pub(super) async fn register(
         let limit = format!("write one line of at most {NAME_CHARACTERS_MAX} characters");
         wrong.add("name", limit);
     }
+    let language = match body.language.as_deref().map(LanguageTag::parse) {
+        None => LanguageTag::liked(&headers),
+        Some(parsed) => parsed.map_err(|error| wrong.add("language", error.to_string())).ok(),
+    };
     wrong.into_result()?;
     let (Ok(email), Ok(password)) = (email, password) else {
         return Err(Problem::new(ErrorCode::ValidationFailed));
@@ -58,7 +64,8 @@ pub(super) async fn register(
         return Err(taken());
     }
     let hash = identity.shared.passwords.hash(&password).await.map_err(hashing)?;
-    let account = NewAccount { email, name, password_hash: Some(hash), role: Role::User };
+    let password_hash = Some(hash);
+    let account = NewAccount { email, name, language, password_hash, role: Role::User };
     let made = identity.create_account(account).await.map_err(IdentityError::into_problem)?;
     let account = made.ok_or_else(taken)?;
     identity.mail_in_background(LinkPurpose::VerifyAddress, account.clone());

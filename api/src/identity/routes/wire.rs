@@ -38,6 +38,9 @@ pub(super) struct Registration {
     pub(super) password: String,
     #[schema(max_length = 120)]
     pub(super) name: Option<String>,
+    /// The language of mails, as a tag. Not given: what `Accept-Language` likes best.
+    #[schema(max_length = 35, pattern = "^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", example = "de")]
+    pub(super) language: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]

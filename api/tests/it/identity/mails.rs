@@ -1,7 +1,8 @@
 //! What is sent by mail, and what its links do.
 
-use cityevents_api::identity::{Addressee, MailKind, SuppressionReason};
+use cityevents_api::identity::{Addressee, SuppressionReason};
 use cityevents_domain::time::Timestamp;
+use cityevents_mail::Template;
 
 use super::*;
 
@@ -82,14 +83,37 @@ async fn links_are_good_for_a_while_only() {
     assert_eq!(said.code(), "token_invalid");
 }
 
+/// What was found, without the secret.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    Person(String),
+    Declined,
+    Suppressed,
+    Unknown,
+    Gone,
+}
+
+impl Found {
+    fn of(addressee: &Addressee) -> Self {
+        match addressee {
+            Addressee::Person { address, .. } => Self::Person(address.clone()),
+            Addressee::Declined => Self::Declined,
+            Addressee::Suppressed => Self::Suppressed,
+            Addressee::Unknown => Self::Unknown,
+            Addressee::Erased | Addressee::Locked => Self::Gone,
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_mail_goes_to_who_is_there_and_wants_it() {
     let world = World::new();
     let made = world.register("Ada@b.co").await;
     let (mail, _) = world.mailed(0).await;
-    let kind = Some(MailKind::EventChanged);
-    let find = async |kind| world.addressees.find(&mail.account, kind).await.unwrap();
-    let ada = Addressee::Person { address: "Ada@b.co".to_owned(), name: None };
+    let kind = Template::EventChanged;
+    let always = Template::ResetPassword;
+    let find = async |kind| Found::of(&world.addressees.find(&mail.account, kind).await.unwrap());
+    let ada = Found::Person("Ada@b.co".to_owned());
     assert_eq!(find(kind).await, ada);
     let ask = Ask {
         body: Some(json!({"mail": {"event_changed": false}})),
@@ -98,26 +122,93 @@ async fn a_mail_goes_to_who_is_there_and_wants_it() {
     };
     let said = world.send("PATCH", "/api/me/notifications", ask).await;
     assert_eq!(said.status, StatusCode::OK, "{said:?}");
-    assert_eq!(find(kind).await, Addressee::Declined);
-    assert_eq!(find(Some(MailKind::EventCanceled)).await, ada);
-    assert_eq!(find(None).await, ada, "what concerns the account always comes");
+    assert_eq!(find(kind).await, Found::Declined);
+    assert_eq!(find(Template::EventCanceled).await, ada);
+    assert_eq!(find(always).await, ada, "what concerns the account always comes");
     let address = Address::parse("ada@B.co").unwrap();
     let suppressions = world.identity.suppressions();
     let made = suppressions.add(&address, SuppressionReason::Bounced, "root").await.unwrap();
     let again = suppressions.add(&address, SuppressionReason::Complaint, "eve").await.unwrap();
     assert_eq!(made, again, "the first word counts");
-    assert_eq!(find(None).await, Addressee::Suppressed);
+    assert_eq!(find(always).await, Found::Suppressed);
     let all = suppressions.all().await.unwrap();
     assert_eq!(all.len(), 1);
     assert!(suppressions.remove(&address).await.unwrap());
     assert!(!suppressions.remove(&address).await.unwrap());
     assert_eq!(suppressions.all().await.unwrap(), []);
-    assert_eq!(find(None).await, ada);
+    assert_eq!(find(always).await, ada);
     let nobody = UserId::from_bytes([9; 16]);
-    assert_eq!(world.addressees.find(&nobody, None).await.unwrap(), Addressee::Unknown);
+    let unknown = world.addressees.find(&nobody, always).await.unwrap();
+    assert_eq!(Found::of(&unknown), Found::Unknown);
     let late = |seconds: i64| {
         let asked_at = Timestamp::from_millis(world.clock.now_ms() - seconds * 1_000);
         world.addressees.is_too_late(LinkPurpose::ResetPassword, asked_at)
     };
     assert!(!late(29 * 60) && late(30 * 60));
+}
+
+#[tokio::test]
+async fn one_click_switches_mails_of_that_kind_off_and_no_others() {
+    let world = World::new();
+    let made = world.register("ada@b.co").await;
+    let (mail, _) = world.mailed(0).await;
+    let link = async |kind| match world.addressees.find(&mail.account, kind).await.unwrap() {
+        Addressee::Person { unsubscribe, .. } => unsubscribe,
+        other => panic!("{other:?}"),
+    };
+    assert!(link(Template::VerifyAddress).await.is_none(), "those always come");
+    let token = link(Template::EventChanged).await.unwrap();
+    let look = async |token: &str| {
+        let path = format!("/api/unsubscribe?token={token}");
+        world.send("GET", &path, Ask::default()).await
+    };
+    let said = look(token.expose()).await;
+    assert_eq!(said.body["data"], json!({"mail": "event_changed", "on": true}));
+    let forged = token.expose().replace("event_changed", "removed");
+    for wrong in ["", "x", "a.b.c", &forged, &"x".repeat(1_000)] {
+        assert_eq!(look(wrong).await.code(), "token_invalid", "{wrong}");
+        let said = world.post("/api/unsubscribe", json!({ "token": wrong })).await;
+        assert_eq!((said.status, said.code()), (StatusCode::BAD_REQUEST, "token_invalid"));
+    }
+    for _ in 0..2 {
+        let said = world.post("/api/unsubscribe", json!({ "token": token.expose() })).await;
+        assert_eq!(said.status, StatusCode::NO_CONTENT, "as often as wanted");
+    }
+    assert_eq!(look(token.expose()).await.body["data"]["on"], false);
+    let kept = world.get("/api/me/notifications", &made.token()).await.body;
+    let off = kept["mail"].as_object().unwrap().iter().filter(|(_, on)| **on == false);
+    assert_eq!(off.map(|(kind, _)| &**kind).collect::<Vec<_>>(), ["event_changed"]);
+}
+
+#[tokio::test]
+async fn mails_are_in_the_language_that_somebody_registered_with_or_chose() {
+    let world = World::new();
+    let body = json!({"email": "ada@b.co", "password": PASSWORD, "language": "de-AT"});
+    let made = world.post("/api/auth/register", body).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    let (mail, _) = world.mailed(0).await;
+    let language = async || {
+        let found = world.addressees.find(&mail.account, Template::VerifyAddress).await.unwrap();
+        let Addressee::Person { language, .. } = found else { panic!("{found:?}") };
+        language.map(|tag| tag.as_str().to_owned())
+    };
+    assert_eq!(language().await.as_deref(), Some("de-AT"));
+    let patch = async |body| {
+        let token = made.token();
+        let ask = Ask { body: Some(body), token: Some(&token), ..Ask::default() };
+        world.send("PATCH", "/api/me/notifications", ask).await
+    };
+    let said = patch(json!({"language": "en", "mail": {"removed": false}})).await;
+    assert_eq!(
+        (&said.body["language"], &said.body["mail"]["removed"]),
+        (&"en".into(), &false.into())
+    );
+    assert_eq!(language().await.as_deref(), Some("en"));
+    let said = patch(json!({"mail": {"removed": true}})).await;
+    assert_eq!(said.body["language"], "en", "what is not sent stays");
+    let said = patch(json!({"language": "de_AT\r\nX: y"})).await;
+    assert_eq!((said.status, said.code()), (StatusCode::BAD_REQUEST, "validation_failed"));
+    assert!(said.body["error"]["meta"]["fields"]["language"].is_string(), "{}", said.body);
+    let body = json!({"email": "ben@b.co", "password": PASSWORD, "language": ""});
+    assert_eq!(world.post("/api/auth/register", body).await.code(), "validation_failed");
 }

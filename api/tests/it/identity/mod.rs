@@ -309,6 +309,7 @@ impl World {
         let account = NewAccount {
             email: Address::parse(&format!("staff-{email}")).unwrap(),
             name: None,
+            language: None,
             password_hash: None,
             role,
         };

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use axum::http::header::{ACCEPT, ACCEPT_LANGUAGE, CACHE_CONTROL, LOCATION};
 use axum::http::{HeaderMap, Method};
-use cityevents_api::identity;
+use cityevents_api::identity::{self, Addressee};
 use cityevents_api::web::{self, Pages, PagesParts};
 use cityevents_kit::http::{Edge, EdgeParts, RoutePolicy};
 use cityevents_kit::pictures::PictureAddresses;
 use cityevents_kit::telemetry::{HttpMetrics, MetricsRegistry};
+use cityevents_mail::Template;
 
 use super::*;
 
@@ -352,4 +353,75 @@ async fn a_picture_is_brought_by_a_plain_form() {
     assert_eq!(removed.location(), "/account?done=saved");
     assert!(!browser.get("/account").await.text.contains("class=\"avatar\""));
     sweeping.abort();
+}
+
+/// As a program for mail does it (RFC 8058): a POST to the address in the header of the mail, with no
+/// cookie and no origin, whatever the body.
+#[tokio::test]
+async fn the_link_of_a_mail_shows_a_page_and_one_click_switches_it_off() {
+    let world = World::new();
+    let browser = Browser::of(&world);
+    browser.register("ada@example.org").await;
+    let (mail, _) = world.mailed(0).await;
+    let link = async |kind| match world.addressees.find(&mail.account, kind).await.unwrap() {
+        Addressee::Person { unsubscribe: Some(token), .. } => {
+            format!("/unsubscribe?token={}", token.expose())
+        }
+        other => panic!("{other:?}"),
+    };
+    let address = link(Template::EventChanged).await;
+    let other = link(Template::Waitlisted).await;
+    let program = Browser { router: browser.router.clone(), cookies: Mutex::default() };
+    let page = program.get(&address).await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    assert!(page.text.contains("Time or place of an event changed"), "{}", page.text);
+    assert_eq!(page.headers["referrer-policy"], "same-origin", "the address is a secret");
+    assert!(browser.get("/account").await.text.contains("event_changed\" value=\"on\" checked"));
+    let multipart = "multipart/form-data; boundary=x";
+    for (kind, body) in [
+        (FORM, "List-Unsubscribe=One-Click"),
+        (
+            multipart,
+            "--x\r\nContent-Disposition: form-data; name=\"List-Unsubscribe\"\r\n\r\nOne-Click\r\n--x--\r\n",
+        ),
+    ] {
+        let headers = [(CONTENT_TYPE, kind), (ACCEPT, "*/*")];
+        let done = program.send("POST", &address, None, &headers, body.to_owned()).await;
+        assert_eq!(done.status, StatusCode::OK, "{}", done.text);
+        assert!(done.headers.get(LOCATION).is_none(), "nobody follows it");
+    }
+    let account = browser.get("/account").await;
+    assert!(!account.text.contains("event_changed\" value=\"on\" checked"), "{}", account.text);
+    assert!(account.text.contains("waitlisted\" value=\"on\" checked"), "{}", account.text);
+    // The button of the page, from wherever.
+    let done = browser.post_from("https://mail.example.net", &other, &[]).await;
+    assert_eq!(done.status, StatusCode::OK, "{}", done.text);
+    for wrong in ["/unsubscribe", "/unsubscribe?token=made-up"] {
+        assert_eq!(program.get(wrong).await.status, StatusCode::BAD_REQUEST);
+        let said = program.send("POST", wrong, None, &[], String::new()).await;
+        assert_eq!(said.status, StatusCode::BAD_REQUEST);
+    }
+}
+
+#[tokio::test]
+async fn mails_are_in_the_language_of_the_pages_until_somebody_chooses_another() {
+    let world = World::new();
+    let browser = Browser::of(&world);
+    browser.post("/language", &[("language", "de"), ("return_to", "/")]).await;
+    browser.register("ada@example.org").await;
+    let (mail, _) = world.mailed(0).await;
+    let language = async || {
+        let found = world.addressees.find(&mail.account, Template::VerifyAddress).await.unwrap();
+        let Addressee::Person { language, .. } = found else { panic!("{found:?}") };
+        language.map(|tag| tag.as_str().to_owned())
+    };
+    assert_eq!(language().await.as_deref(), Some("de"));
+    let account = browser.get("/account").await;
+    assert!(account.text.contains("value=\"de\" lang=\"de\" selected"), "{}", account.text);
+    let saved = browser.post("/account/mails", &[("language", "en"), ("removed", "on")]).await;
+    assert_eq!(saved.location(), "/account?done=saved", "{}", saved.text);
+    assert_eq!(language().await.as_deref(), Some("en"));
+    // A form that does not say leaves it as it is.
+    browser.post("/account/mails", &[("removed", "on")]).await;
+    assert_eq!(language().await.as_deref(), Some("en"));
 }

@@ -101,6 +101,7 @@ fn create(identity: &Identity, asked: &AskedAccount) -> anyhow::Result<Value> {
     let account = NewAccount {
         email: Address::parse(&asked.email)?,
         name: asked.name.clone(),
+        language: None,
         password_hash: Some(asked.password_hash.clone()),
         role: role_of(&asked.role)?,
     };

@@ -9,7 +9,7 @@ use cityevents_kit::breaker::{Breaker, BreakerMetrics, BreakerOptions};
 use cityevents_kit::seal::{CursorSealer, InstanceSecret};
 use cityevents_kit::telemetry::MetricsRegistry;
 use cityevents_kit::{Component, Config, Lifecycle, Stage};
-use cityevents_processors::mailer::{self, Ledger, Mailer, MailerMetrics, Pace};
+use cityevents_processors::mailer::{self, Deferrals, Ledger, Mailer, MailerMetrics, Pace};
 use cityevents_processors::notifier::{self, Notifier, NotifierParts};
 use cityevents_processors::profiles::{self, Profiles};
 use cityevents_processors::projection::{self, Projection};
@@ -201,21 +201,23 @@ impl Workers<'_> {
         let breaker = Breaker::new("mail", BreakerOptions::default(), breaker_metrics);
         breakers::report(self.lifecycle, &breaker);
         let mail = &config.mail;
+        let site = config.public_url().trim_end_matches('/').to_owned();
         let parts = Arc::new(mailer::Parts {
-            directory: Arc::new(Accounts(people)),
+            directory: Arc::new(Accounts { people, site }),
             views: views.clone(),
             writer: mails::writer(config)?,
             transport: mails::transport(config)?,
             ledger: Ledger::start(views.records.clone(), clock.clone(), self.member)?,
             pace: Pace::new(mail.at_once, mail.at_once_per_destination, mail.per_second),
             breaker,
+            deferrals: Deferrals::default(),
             clock: clock.clone(),
             metrics: self.metrics.register(MailerMetrics::new),
         });
         let tiers = catalog().retry_tiers(&topic::EMAILS);
-        let tier = |tier: &&Topic| Tier {
+        let tier = |(tier, delay): (&&Topic, &Duration)| Tier {
             topic: self.full_name(tier).into(),
-            delay: Duration::from_millis(tier.delay_ms.unwrap_or(0)),
+            delay: *delay,
         };
         let dead_letters: Arc<str> = self.full_name(&topic::EMAILS_DLQ).into();
         let options = RetryOptions {
@@ -223,7 +225,7 @@ impl Workers<'_> {
             log: context.log().clone(),
             group: self.group_of(mailer::NAME),
             source: self.full_name(&topic::EMAILS).into(),
-            tiers: tiers.iter().map(tier).collect(),
+            tiers: tiers.iter().zip(&mail.retry_after).map(tier).collect(),
             dead_letters: (
                 dead_letters.clone(),
                 context.log().describe(&dead_letters)?.spec.partitions,

@@ -48,6 +48,8 @@ const TABLE: &[Row] = &[
         [400; 5],
     ),
     ("POST", "/api/auth/verify-email/confirm", r#"{"token":"made-up"}"#, [400; 5]),
+    ("GET", "/api/unsubscribe?token=made-up", "", [400; 5]),
+    ("POST", "/api/unsubscribe", r#"{"token":"made-up"}"#, [400; 5]),
     // There is no other provider here.
     ("GET", "/api/auth/oauth", "", [200; 5]),
     ("GET", "/api/auth/oauth/{provider}/start", "", [404; 5]),

@@ -122,6 +122,45 @@ fn files(dir: &Path) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
+fn a_mail_is_in_the_language_of_its_reader_and_one_click_ends_its_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, inbox) = (folder.path(), folder.path().join("mails"));
+    let instance = Instance::start(data);
+    let http = instance.http;
+    let body = json!({ "email": "ada@example.org", "password": PASSWORD });
+    let headers = [("content-type", "application/json"), ("accept-language", "fr, de-AT;q=0.9")];
+    let made =
+        web::once(http, "POST", "/api/auth/register", &headers, body.to_string().as_bytes()).json();
+    let bearer = format!("Bearer {}", made["data"]["tokens"]["access_token"].as_str().unwrap());
+    let ada = Person { user: made["data"]["user"]["id"].as_str().unwrap().to_owned(), bearer };
+    let always = mailed(&inbox, "ada", "verify-email");
+    assert!(!always.contains("List-Unsubscribe"), "{always}");
+    let owner = crowd::people(data, 1).remove(0);
+    let event = crowd::publish(http, &owner, 5, 5);
+    assert_eq!(crowd::join(http, &ada, &event, "one").status, 200);
+    let mail = mailed(&inbox, "ada", "Keine Mails dieser Art mehr");
+    assert!(mail.contains("List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"), "{mail}");
+    let link = mail.split("List-Unsubscribe: <").nth(1).unwrap().split('>').next().unwrap();
+    assert!(mail.matches(link).count() >= 3, "in the text and in the page as well: {mail}");
+    let path = link.split_once("://").unwrap().1;
+    let path = &path[path.find('/').unwrap()..];
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let clicked = web::once(http, "POST", path, &form, b"List-Unsubscribe=One-Click");
+    assert_eq!(clicked.status, 200, "{}", clicked.text());
+    // The same again, which is told no more.
+    let leave = format!("/api/events/{event}/cancel");
+    let mut connection = web::Connection::open(http).unwrap();
+    assert_eq!(crowd::post(&mut connection, &ada, &leave, "two").unwrap().status, 200);
+    assert_eq!(crowd::join(http, &ada, &event, "three").status, 200);
+    let dropped = "cityevents_mailer_dropped_total{reason=\"declined\"} 1";
+    poll_for(DEADLINE, || {
+        web::once(instance.ops, "GET", "/metrics", &[], b"").text().contains(dropped)
+    });
+    assert_eq!(mails(&inbox).len(), 2);
+    instance.stop();
+}
+
+#[test]
 fn a_suppressed_address_gets_no_mail_until_it_is_lifted() {
     let folder = tempfile::tempdir().unwrap();
     let (data, inbox) = (folder.path(), folder.path().join("mails"));

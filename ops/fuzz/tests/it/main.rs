@@ -9,6 +9,7 @@
 
 mod domain;
 mod kit;
+mod records;
 mod regressions;
 mod runtime;
 mod schemas;

@@ -12,7 +12,7 @@ use super::network::Network;
 use super::oauth::OauthProvider;
 use super::properties::Properties;
 use super::secret::Secret;
-use super::units::{duration, size};
+use super::units::{duration, durations, size};
 
 macro_rules! sections {
     ($($(#[$doc:meta])* $name:ident {
@@ -254,6 +254,8 @@ sections! {
         at_once: u32,
         at_once_per_destination: u32,
         per_second: u32,
+        #[serde(with = "durations")]
+        retry_after: Vec<Duration>,
         allow_folder: bool,
         smtp: Smtp,
     }

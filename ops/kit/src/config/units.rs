@@ -24,6 +24,27 @@ pub mod duration {
     }
 }
 
+/// `["10s", "1min"]`.
+pub mod durations {
+    use std::time::Duration;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// Reads lengths of time.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<Duration>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        texts.iter().map(|text| super::duration::parse(text).map_err(Error::custom)).collect()
+    }
+
+    /// Writes lengths of time so that they read back.
+    pub fn serialize<S: Serializer>(values: &[Duration], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(values.iter().map(|value| humantime::format_duration(*value).to_string()))
+    }
+}
+
 /// `"512 B"`, `"64 KiB"`, `"10 MiB"`, `"2 GiB"`.
 pub mod size {
     use serde::de::Error;

@@ -1,11 +1,18 @@
 //! What types cannot say: ranges, and values that must fit together.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{Config, KeysStore, MailBackend, Rate, SmtpTls};
 
 /// Longest shutdown that an operator should have to wait for.
 const SHUTDOWN_BUDGET_MAX: Duration = Duration::from_secs(600);
+
+/// Topics in which mails wait for another try.
+const MAIL_TIERS: usize = 3;
+/// How long they may wait there.
+const MAIL_WAITS: RangeInclusive<Duration> =
+    Duration::from_millis(10)..=Duration::from_secs(86_400);
 
 /// Partitions of the widest topic.
 const PARTITIONS_MAX: u32 = 1024;
@@ -50,6 +57,10 @@ pub(super) fn validate(config: &Config) -> Vec<(&'static str, String)> {
     check("mail.at_once", mail.at_once >= 1, "at least 1");
     let each = (1..=mail.at_once.max(1)).contains(&mail.at_once_per_destination);
     check("mail.at_once_per_destination", each, "at least 1, and at most mail.at_once");
+    let waits = mail.retry_after.len() == MAIL_TIERS
+        && mail.retry_after.iter().all(|wait| MAIL_WAITS.contains(wait))
+        && mail.retry_after.is_sorted();
+    check("mail.retry_after", waits, "three lengths of time of 10ms to 1day, the shortest first");
     check("mail.per_second", (1..=1_000_000).contains(&mail.per_second), "between 1 and 1000000");
 
     let ops = &config.ops;

@@ -8,10 +8,13 @@ use std::time::Duration;
 use base64::Engine as _;
 use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::{ServerConfig, crypto};
+
+/// Clients that may wait to be let in.
+const BACKLOG: u32 = 1_024;
 
 /// Where in the conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +35,7 @@ pub(crate) enum At {
 
 /// What it does there, in place of what it should.
 #[derive(Debug, Clone)]
+#[allow(dead_code, reason = "not every test program uses all of it")]
 pub(crate) enum Act {
     Say(&'static str),
     /// As usual, after a while.
@@ -54,16 +58,32 @@ pub(crate) struct Manners {
     pub(crate) names: &'static [&'static str],
 }
 
+#[allow(dead_code, reason = "not every test program uses all of it")]
 pub(crate) struct Server {
     pub(crate) port: u16,
     /// Its certificate, to be trusted.
     pub(crate) certificate: String,
+    socket: Option<TcpSocket>,
     shared: Arc<Shared>,
+}
+
+/// What it does at a point, given what the client said; nothing: as usual.
+type Whim = Box<dyn FnMut(At, &str) -> Option<Act> + Send>;
+
+/// A mail that came whole, and whether it was said that it is taken. Without an answer nobody but the
+/// server knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Taken,
+    Refused,
+    Unanswered,
 }
 
 struct Shared {
     manners: Manners,
     acts: Mutex<BTreeMap<At, VecDeque<Act>>>,
+    whim: Mutex<Option<Whim>>,
+    fates: Mutex<Vec<(String, Fate)>>,
     /// What clients said, commands only, with the mark of TLS.
     said: Mutex<Vec<String>>,
     mails: Mutex<Vec<Vec<u8>>>,
@@ -82,8 +102,16 @@ enum Next {
     Upgrade(Box<dyn Stream>),
 }
 
+#[allow(dead_code, reason = "not every test program uses all of it")]
 impl Server {
     pub(crate) async fn start(manners: Manners) -> Self {
+        let mut server = Self::closed(manners);
+        server.open();
+        server
+    }
+
+    /// One that is not there yet, although its address is known: connections are refused.
+    pub(crate) fn closed(manners: Manners) -> Self {
         let names = if manners.names.is_empty() { &["localhost"] } else { manners.names };
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let made = rcgen::generate_simple_self_signed(names).unwrap();
@@ -95,11 +123,14 @@ impl Server {
             .with_no_client_auth()
             .with_single_cert(vec![made.cert.der().clone()], key)
             .unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let port = socket.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
             manners,
             acts: Mutex::default(),
+            whim: Mutex::default(),
+            fates: Mutex::default(),
             said: Mutex::default(),
             mails: Mutex::default(),
             connections: AtomicUsize::new(0),
@@ -107,7 +138,14 @@ impl Server {
             open_max: AtomicUsize::new(0),
             tls: TlsAcceptor::from(Arc::new(tls)),
         });
-        let of_clients = Arc::clone(&shared);
+        Self { port, certificate: made.cert.pem(), shared, socket: Some(socket) }
+    }
+
+    /// From now on it is there.
+    pub(crate) fn open(&mut self) {
+        let Some(socket) = self.socket.take() else { return };
+        let listener = socket.listen(BACKLOG).unwrap();
+        let of_clients = Arc::clone(&self.shared);
         tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
                 let shared = Arc::clone(&of_clients);
@@ -120,7 +158,16 @@ impl Server {
                 });
             }
         });
-        Self { port, certificate: made.cert.pem(), shared }
+    }
+
+    /// What it does from now on where it was not told otherwise; `None`: as usual.
+    pub(crate) fn whenever(&self, whim: Option<Whim>) {
+        *self.shared.whim.lock() = whim;
+    }
+
+    /// What became of mails that came whole, by their `Message-ID`, in order.
+    pub(crate) fn fates(&self) -> Vec<(String, Fate)> {
+        self.shared.fates.lock().clone()
     }
 
     /// What it does the next time at a point; called again, the time after that.
@@ -170,7 +217,7 @@ impl Shared {
     ) -> std::io::Result<Next> {
         let mut stream = BufReader::new(stream);
         let greeting = "220 scripted ESMTP";
-        if greets && self.answer(&mut stream, At::Greeting, greeting).await?.is_none() {
+        if greets && self.answer(&mut stream, At::Greeting, "", greeting).await?.is_none() {
             return Ok(Next::Closed);
         }
         let mut mails = 0;
@@ -194,7 +241,7 @@ impl Shared {
                 "QUIT" => return Ok(Next::Closed),
                 _ => (At::Reset, "502 5.5.1 what?".to_owned()),
             };
-            let Some(answer) = self.answer(&mut stream, at, &usual).await? else {
+            let Some(answer) = self.answer(&mut stream, at, line, &usual).await? else {
                 return Ok(Next::Closed);
             };
             if at == At::StartTls && answer.starts_with("220") {
@@ -219,7 +266,7 @@ impl Shared {
             if stream.read_until(b'\n', &mut line).await? == 0 {
                 return Ok(false);
             }
-            if mail.is_empty() && self.acts.lock().contains_key(&At::Content) {
+            if mail.is_empty() && self.act(At::Content, "").is_some() {
                 // With bytes unread, so that the client cannot go on writing.
                 return Ok(false);
             }
@@ -229,8 +276,24 @@ impl Shared {
             let stuffed = usize::from(line.starts_with(b"."));
             mail.extend_from_slice(&line[stuffed..]);
         }
+        let id = message_id(&mail);
         self.mails.lock().push(mail);
-        Ok(self.answer(stream, At::Answer, "250 2.0.0 taken").await?.is_some())
+        let place = {
+            let mut fates = self.fates.lock();
+            fates.push((id, Fate::Unanswered));
+            fates.len() - 1
+        };
+        let Some(said) = self.answer(stream, At::Answer, "", "250 2.0.0 taken").await? else {
+            return Ok(false);
+        };
+        let fate = if said.starts_with('2') { Fate::Taken } else { Fate::Refused };
+        self.fates.lock()[place].1 = fate;
+        Ok(true)
+    }
+
+    fn act(&self, at: At, heard: &str) -> Option<Act> {
+        let told = self.acts.lock().get_mut(&at).and_then(VecDeque::pop_front);
+        told.or_else(|| self.whim.lock().as_mut()?(at, heard))
     }
 
     /// What it answered; nothing when the conversation is over.
@@ -238,9 +301,10 @@ impl Shared {
         &self,
         stream: &mut BufReader<S>,
         at: At,
+        heard: &str,
         usual: &str,
     ) -> std::io::Result<Option<String>> {
-        let act = self.acts.lock().get_mut(&at).and_then(VecDeque::pop_front);
+        let act = self.act(at, heard);
         let said = match act {
             None => format!("{usual}\r\n"),
             Some(Act::Say(said)) => format!("{said}\r\n"),
@@ -284,4 +348,11 @@ impl Shared {
         let fine = expected.is_some_and(|expected| expected.as_bytes() == given);
         (if fine { "235 2.7.0 welcome" } else { "535 5.7.8 no" }).to_owned()
     }
+}
+
+/// What a mail calls itself, without the domain.
+fn message_id(mail: &[u8]) -> String {
+    let text = String::from_utf8_lossy(mail);
+    let line = text.lines().find_map(|line| line.strip_prefix("Message-ID: <"));
+    line.and_then(|id| id.split('@').next()).unwrap_or_default().to_owned()
 }

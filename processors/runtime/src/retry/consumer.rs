@@ -128,7 +128,8 @@ impl<H: Handler> RetryConsumer<H> {
                 let Some(record) = self.streams[stream].take_due(now_ms)? else { break };
                 let late_ms = now_ms.saturating_sub(due_ms.unwrap_or(now_ms));
                 let late = Duration::from_millis(u64::try_from(late_ms).unwrap_or(0));
-                self.handler.happened(Happened::Taken { late });
+                let tier = &self.streams[stream].place.topic;
+                self.handler.happened(Happened::Taken { tier, late });
                 self.enter(stream, record)?;
                 self.streams[stream].fill(Duration::ZERO)?;
                 took = true;

@@ -138,6 +138,8 @@ pub enum Happened<'a> {
     },
     /// A record was taken from a tier, so long after it was due.
     Taken {
+        /// Which tier.
+        tier: &'a str,
         /// How late.
         late: Duration,
     },

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use cityevents_api::identity::{
-    Addressee as Found, Addressees, IdentityError, LinkPurpose, MailKind,
+    Addressee as Found, Addressees, IdentityError, LanguageTag, LinkPurpose,
 };
-use cityevents_mail::Recipient;
+use cityevents_mail::{Recipient, Template};
 use cityevents_processors::mailer::{Addressee, Directory, DirectoryError, DropReason};
 use cityevents_schemas::message::{Email, EmailContent};
 use cityevents_views::BoxFuture;
@@ -14,7 +14,11 @@ use cityevents_views::BoxFuture;
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// The accounts of this service.
-pub(crate) struct Accounts(pub(crate) Addressees);
+pub(crate) struct Accounts {
+    pub(crate) people: Addressees,
+    /// The address under which people reach the pages.
+    pub(crate) site: String,
+}
 
 impl Directory for Accounts {
     fn addressee<'a>(
@@ -32,18 +36,21 @@ impl Accounts {
             EmailContent::ResetPassword { token } => Some((LinkPurpose::ResetPassword, token)),
             _ => None,
         };
-        if link.is_some_and(|(purpose, _)| self.0.is_too_late(purpose, email.occurred_at)) {
+        if link.is_some_and(|(purpose, _)| self.people.is_too_late(purpose, email.occurred_at)) {
             return Ok(Addressee::Nobody(DropReason::Expired));
         }
-        let kind = MailKind::parse(email.content.template());
+        // There is a template for every content; a test holds the two together.
+        let kind = Template::parse(email.content.template()).unwrap_or(Template::OrganizerMessage);
         let nobody = |reason| Ok(Addressee::Nobody(reason));
-        match self.0.find(&email.recipient, kind).await? {
-            Found::Person { address, name } => {
+        match self.people.find(&email.recipient, kind).await? {
+            Found::Person { address, name, language, unsubscribe } => {
                 let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
                 let destination = domain.to_ascii_lowercase();
-                let token = link.map(|(purpose, id)| self.0.token(purpose, id));
-                // One click from nowhere is not possible yet: preferences are behind a sign-in.
-                let recipient = Recipient { address, name, language: None, unsubscribe: None };
+                let token = link.map(|(purpose, id)| self.people.token(purpose, id));
+                let language = language.as_ref().map(LanguageTag::as_str).map(str::to_owned);
+                let unsubscribe = unsubscribe
+                    .map(|token| format!("{}/unsubscribe?token={}", self.site, token.expose()));
+                let recipient = Recipient { address, name, language, unsubscribe };
                 Ok(Addressee::Person { recipient, destination, token })
             }
             Found::Unknown => nobody(DropReason::Unknown),
@@ -61,19 +68,4 @@ fn away(error: IdentityError) -> DirectoryError {
         _ => RETRY_AFTER,
     };
     DirectoryError { reason: error.to_string(), retry_after }
-}
-
-#[cfg(test)]
-mod tests {
-    use cityevents_mail::Template;
-
-    use super::*;
-
-    #[test]
-    fn a_person_may_do_without_every_optional_mail_and_no_other() {
-        for template in Template::ALL {
-            let kind = MailKind::parse(template.as_str());
-            assert_eq!(kind.is_some(), template.is_optional(), "{template:?}");
-        }
-    }
 }
