@@ -1,6 +1,7 @@
 //! Lists while their rows come and go.
 
 use std::collections::BTreeSet;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cityevents_domain::event::EventStatus;
@@ -129,10 +130,14 @@ pub fn readers_never_meet_half_a_write(views: &Views) {
     };
     write(1);
     let finished = AtomicBool::new(false);
+    // However quick the store is, the writing begins when somebody looks.
+    let looking = Barrier::new(2);
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
+            looking.wait();
             let mut seen = BTreeSet::new();
-            while !finished.load(Ordering::Acquire) {
+            loop {
+                let last = finished.load(Ordering::Acquire);
                 let (owner, statuses) = (user_id(1), None);
                 let query = OwnEventsQuery { owner, statuses, after: None, limit: 10 };
                 let found = done(views.events.own_events(query));
@@ -143,9 +148,12 @@ pub fn readers_never_meet_half_a_write(views: &Views) {
                 assert_eq!(done(views.registrations.participants(query)).items.len(), 1);
                 let own = done(views.registrations.own_joins(user_id(1), None, 10));
                 assert_eq!(own.items.len(), 1);
+                if last {
+                    return seen;
+                }
             }
-            seen
         });
+        looking.wait();
         (2..WRITES).for_each(write);
         finished.store(true, Ordering::Release);
         assert!(!reader.join().unwrap().is_empty());

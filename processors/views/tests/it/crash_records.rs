@@ -46,8 +46,18 @@ fn write_step(views: &Views, step: u64) {
     assert!(done(views.records.change(count)));
 }
 
-/// How many steps the records say are done, after checking that they are.
+/// How many steps the records say are done, after checking that they are, and that nothing is left of
+/// later ones but what the crash cut.
 fn steps_done(views: &Views) -> u64 {
+    let (steps, places) = steps_and_places(views);
+    // The step that the crash cut may have left its place.
+    assert!((steps..=steps + 1).contains(&places), "{places} of {steps}");
+    steps
+}
+
+/// How many steps the records say are done, after checking that they are, and how many places there
+/// are.
+fn steps_and_places(views: &Views) -> (u64, u64) {
     let count = done(views.records.record(key("count")));
     let steps = count.map_or(0, |record| {
         let step = u128::from_be_bytes(record.revision.0) as u64;
@@ -60,10 +70,9 @@ fn steps_done(views: &Views) -> u64 {
     }
     let query =
         PlacesQuery { list: LIST.to_vec(), descending: false, after: None, limit: usize::MAX };
-    let places = done(views.records.places(query));
-    // The step that the crash cut may have left its place.
-    assert!((steps..=steps + 1).contains(&(places.len() as u64)), "{} of {steps}", places.len());
-    steps
+    let places = done(views.records.places(query)).len() as u64;
+    assert!(steps <= places, "{places} of {steps}");
+    (steps, places)
 }
 
 /// One step; what is left of one that was cut off goes first: its record is there or not.
@@ -94,7 +103,7 @@ fn a_journal_of_records_cut_or_damaged_anywhere_leaves_a_beginning_of_what_was_a
 
     let (seed, offsets) = random(16, end);
     println!("SEED={seed}");
-    let reopen = |content: &[u8]| {
+    let reopen = |content: &[u8], steps_done: fn(&Views) -> u64| {
         let dir = tempfile::tempdir().unwrap();
         copy(original.path(), dir.path());
         fs::write(journal_of(dir.path(), "records"), content).unwrap();
@@ -106,13 +115,16 @@ fn a_journal_of_records_cut_or_damaged_anywhere_leaves_a_beginning_of_what_was_a
             steps
         })
     };
-    assert_eq!(reopen(bytes).unwrap(), STEPS);
+    assert_eq!(reopen(bytes, steps_done).unwrap(), STEPS);
+    // The checksums of the journal do not cover the sequence numbers of its batches: where one of those
+    // is damaged, a version of the count may win over later ones.
+    let steps_told = |views: &Views| steps_and_places(views).0;
     let mut lost_some = false;
     for offset in offsets {
-        lost_some |= reopen(&bytes[..offset]).unwrap() < STEPS;
+        lost_some |= reopen(&bytes[..offset], steps_done).unwrap() < STEPS;
         let mut damaged = bytes.to_vec();
         damaged[offset] ^= 0x55;
-        match reopen(&damaged) {
+        match reopen(&damaged, steps_told) {
             Ok(steps) => assert!(steps <= STEPS),
             Err(error) => assert!(
                 matches!(error.kind(), "engine" | "damaged_files"),
