@@ -81,6 +81,7 @@ for (const [where, isElsewhere, options] of [
       await page.fill('#password', PASSWORD);
       await page.getByRole('main').getByRole('button').last().click();
       await page.locator('a[href="/account"]').click();
+      await page.waitForURL(`${city.url}/account`);
       await look(page);
 
       await bring(page, Buffer.from('<script>alert(1)</script>'), { mimeType: 'image/png' });

@@ -20,6 +20,8 @@ const seen = new Set();
 
 /** Fails where the check finds something. */
 export async function look(page) {
+  // A click is over before what it leads to has its style sheet, and without one every target is small.
+  await page.waitForLoadState('load');
   const path = new URL(page.url()).pathname;
   for (const { route, pattern } of patterns) if (pattern.test(path)) seen.add(route);
   // Nothing can be evaluated there.
