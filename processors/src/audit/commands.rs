@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use cityevents_domain::command::Command;
+use cityevents_domain::time::Timestamp;
 use cityevents_runtime::log::{
     Isolation, Log, LogError, LogErrorKind, PollLimit, Reader, Record, TopicPartition,
 };
@@ -19,8 +20,13 @@ const JUMP_OVER: u64 = 50_000;
 /// What is at an offset of the commands.
 #[derive(Debug)]
 pub enum Found {
-    /// A command.
-    Command(Command),
+    /// A command, and when the log took it.
+    Command {
+        /// What it says.
+        command: Command,
+        /// The log's own stamp.
+        taken_at: Timestamp,
+    },
     /// A record that is no command.
     Undecodable,
     /// A record that cannot be read now, and why.
@@ -111,7 +117,9 @@ impl CommandReader {
 
 fn found(record: &Record) -> Found {
     match decode_command(record.value.as_deref().unwrap_or_default()) {
-        Ok(command) => Found::Command(command),
+        Ok(command) => {
+            Found::Command { command, taken_at: Timestamp::from_millis(record.timestamp_ms) }
+        }
         Err(error) if error.class() == ErrorClass::Retry => Found::Away(error),
         Err(_) => Found::Undecodable,
     }

@@ -288,7 +288,7 @@ impl PartitionAudit {
             }
             expected += 1;
             let written = match self.command_reader.find(log, command)? {
-                Found::Command(command) => Some(command.id),
+                Found::Command { command, .. } => Some(command.id),
                 Found::Undecodable => None,
                 Found::Expired => {
                     report.expired += 1;

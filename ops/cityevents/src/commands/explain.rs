@@ -32,7 +32,7 @@ pub(super) fn run(arguments: &Explain) -> anyhow::Result<ExitCode> {
     output::line(&format!("event {} in partition {}", cell(&answer, "event"), answer["partition"]));
     let steps = answer["steps"].as_array().map(Vec::as_slice).unwrap_or_default();
     let headings =
-        ["command", "fact", "seq", "asked", "by", "verdict", "what", "active", "waiting"];
+        ["command", "fact", "seq", "time", "asked", "by", "verdict", "what", "active", "waiting"];
     output::table(&headings, steps.iter().map(row));
     let notes = answer["notes"].as_array().map(Vec::as_slice).unwrap_or_default();
     notes.iter().filter_map(Value::as_str).for_each(output::line);
@@ -65,11 +65,17 @@ fn show_trend(answer: &Value) {
 fn row(step: &Value) -> Vec<String> {
     let changes = step["changes"].as_array().map(Vec::as_slice).unwrap_or_default();
     let changes: Vec<_> = changes.iter().filter_map(Value::as_str).collect();
-    let what = if changes.is_empty() { cell(step, "reason") } else { changes.join("\n") };
+    let what = match (changes.is_empty(), step["because"].as_str()) {
+        (false, _) => changes.join("\n"),
+        (true, None) => cell(step, "reason"),
+        (true, Some(because)) => format!("{}: {because}", cell(step, "reason")),
+    };
     vec![
         cell(step, "command_offset"),
         cell(step, "fact_offset"),
         cell(step, "event_seq"),
+        // When the log took the command; later only when its answer was written is known.
+        step["asked_at"].as_str().or(step["decided_at"].as_str()).unwrap_or_default().to_owned(),
         cell(step, "command"),
         cell(step, "actor"),
         cell(step, "verdict"),

@@ -1,18 +1,21 @@
 //! Why an event stands as it does: every command and what became of it, in log order.
 
+mod because;
+
 use std::time::Duration;
 
-use cityevents_domain::command::Command;
 use cityevents_domain::fact::{Change, Fact, Outcome};
 use cityevents_domain::ids::{EventId, UserId};
+use cityevents_domain::time::Timestamp;
 use cityevents_processors::audit::{CommandReader, Found};
 use cityevents_runtime::follower::Follower;
 use cityevents_runtime::log::partitioner::partition_of;
-use cityevents_runtime::log::{PollLimit, TopicPartition};
-use cityevents_schemas::message::{Closed, ClosedVerdict, decode_link};
+use cityevents_runtime::log::{PollLimit, Record, TopicPartition};
+use cityevents_schemas::message::{Closed, ClosedVerdict, Link, decode_link};
 use cityevents_schemas::rfc3339::Rfc3339;
 use serde_json::{Value, json};
 
+use self::because::Standing;
 use super::{Context, Progress};
 
 const READ: PollLimit = PollLimit { records: 8_192, bytes: 8 << 20 };
@@ -41,7 +44,7 @@ pub(super) fn explain(
     let mut follower =
         Follower::open(&**context.log(), &facts, None, source.clock.clone(), metrics)?;
     let mut commands = Commands::open(context, number)?;
-    let mut steps = Vec::new();
+    let mut told = Told { event, user, standing: Standing::default(), steps: Vec::new() };
     let mut links = Vec::new();
     while follower.offset() < high {
         links.clear();
@@ -50,65 +53,97 @@ pub(super) fn explain(
         anyhow::ensure!(follower.offset() > before, "{facts} gives nothing below {high}");
         for linked in &links {
             let link = decode_link(linked.record.value.as_deref().unwrap_or_default())?;
-            for closed in &link.closed {
-                let concerns = closed.event.as_ref() == Some(event)
-                    && user.is_none_or(|user| closed.user.as_ref() == Some(user));
-                if concerns {
-                    let command = commands.find(closed.offset)?;
-                    steps.push(closed_step(closed, command.as_ref(), linked.record.offset));
-                }
-            }
-            let fact = link.fact.as_ref().filter(|fact| fact.event == *event);
-            if let Some(fact) = fact.filter(|fact| user.is_none_or(|user| is_about(fact, user))) {
-                let offset = linked.cursor.offset.max(0) as u64;
-                let command = commands.find(offset)?;
-                steps.push(fact_step(fact, command.as_ref(), offset, linked.record.offset, user));
-            }
+            let last = linked.cursor.offset.max(0) as u64;
+            told.take(&link, &linked.record, last, &mut commands)?;
         }
         progress(follower.offset(), high);
     }
+    let steps = told.steps;
     anyhow::ensure!(!steps.is_empty(), "nothing in the log concerns event {event}");
     let notes = commands.notes();
     Ok(json!({ "event": event.to_string(), "partition": number, "steps": steps, "notes": notes }))
 }
 
-fn closed_step(closed: &Closed, command: Option<&Command>, link: u64) -> Value {
-    let (verdict, reason) = match &closed.verdict {
-        ClosedVerdict::Refused(refusal) => ("refused", refusal.code().to_owned()),
-        ClosedVerdict::Unchanged(outcome) => ("unchanged", outcome_text(outcome)),
-        ClosedVerdict::Undecodable => ("undecodable", "see the dead letters".to_owned()),
-    };
-    json!({
-        "command_offset": closed.offset,
-        "fact_offset": link,
-        "command": command.map(|command| command.kind.as_str()),
-        "actor": closed.user.map(|user| user.to_string()),
-        "verdict": verdict,
-        "reason": reason,
-    })
+/// What is told of an event, link by link.
+struct Told<'a> {
+    event: &'a EventId,
+    user: Option<&'a UserId>,
+    standing: Standing,
+    steps: Vec<Value>,
 }
 
-fn fact_step(
-    fact: &Fact,
-    command: Option<&Command>,
-    offset: u64,
-    link: u64,
-    user: Option<&UserId>,
-) -> Value {
-    let changes: Vec<_> =
-        fact.changes.iter().filter(|change| concerns(change, user)).map(change_text).collect();
-    json!({
-        "command_offset": offset,
-        "fact_offset": link,
-        "event_seq": fact.event_seq,
-        "at": Rfc3339::new(fact.at).as_str(),
-        "command": command.map(|command| command.kind.as_str()),
-        "actor": fact.actor.user().map_or("system".to_owned(), |user| user.to_string()),
-        "verdict": "accepted",
-        "changes": changes,
-        "active": fact.counters.active,
-        "waiting": fact.counters.waiting,
-    })
+impl Told<'_> {
+    fn take(
+        &mut self,
+        link: &Link,
+        record: &Record,
+        last: u64,
+        commands: &mut Commands<'_>,
+    ) -> anyhow::Result<()> {
+        for closed in &link.closed {
+            let concerns = closed.event.as_ref() == Some(self.event)
+                && self.user.is_none_or(|user| closed.user.as_ref() == Some(user));
+            if concerns {
+                let asked = commands.find(closed.offset)?;
+                self.steps.push(self.closed_step(closed, asked.as_ref(), record));
+            }
+        }
+        let Some(fact) = link.fact.as_ref().filter(|fact| fact.event == *self.event) else {
+            return Ok(());
+        };
+        if self.user.is_none_or(|user| is_about(fact, user)) {
+            let asked = commands.find(last)?;
+            self.steps.push(self.fact_step(fact, asked.as_ref(), last, record));
+        }
+        self.standing.take(fact, last);
+        Ok(())
+    }
+
+    fn closed_step(&self, closed: &Closed, asked: Option<&Asked>, link: &Record) -> Value {
+        let because = match &closed.verdict {
+            ClosedVerdict::Refused(refusal) => self.standing.because(refusal, closed.user.as_ref()),
+            ClosedVerdict::Unchanged(_) | ClosedVerdict::Undecodable => None,
+        };
+        let (verdict, reason) = match &closed.verdict {
+            ClosedVerdict::Refused(refusal) => ("refused", refusal.code().to_owned()),
+            ClosedVerdict::Unchanged(outcome) => ("unchanged", outcome_text(outcome)),
+            ClosedVerdict::Undecodable => ("undecodable", "see the dead letters".to_owned()),
+        };
+        json!({
+            "command_offset": closed.offset,
+            "fact_offset": link.offset,
+            "asked_at": asked.map(|asked| text(asked.taken_at)),
+            "decided_at": text(Timestamp::from_millis(link.timestamp_ms)),
+            "command": asked.map(|asked| asked.kind),
+            "actor": closed.user.map(|user| user.to_string()),
+            "verdict": verdict,
+            "reason": reason,
+            "because": because,
+        })
+    }
+
+    fn fact_step(&self, fact: &Fact, asked: Option<&Asked>, offset: u64, link: &Record) -> Value {
+        let changes = fact.changes.iter().filter(|change| concerns(change, self.user));
+        let changes: Vec<_> = changes.map(change_text).collect();
+        json!({
+            "command_offset": offset,
+            "fact_offset": link.offset,
+            "event_seq": fact.event_seq,
+            "at": text(fact.at),
+            "asked_at": asked.map(|asked| text(asked.taken_at)),
+            "decided_at": text(Timestamp::from_millis(link.timestamp_ms)),
+            "command": asked.map(|asked| asked.kind),
+            "actor": fact.actor.user().map_or("system".to_owned(), |user| user.to_string()),
+            "verdict": "accepted",
+            "changes": changes,
+            "active": fact.counters.active,
+            "waiting": fact.counters.waiting,
+        })
+    }
+}
+
+fn text(at: Timestamp) -> String {
+    Rfc3339::new(at).as_str().to_owned()
 }
 
 fn is_about(fact: &Fact, user: &UserId) -> bool {
@@ -159,6 +194,12 @@ fn outcome_text(outcome: &Outcome) -> String {
     }
 }
 
+/// What was asked, and when the log took it.
+struct Asked {
+    kind: &'static str,
+    taken_at: Timestamp,
+}
+
 /// The commands beside the facts, as far as they can be had.
 struct Commands<'a> {
     context: &'a Context,
@@ -174,9 +215,11 @@ impl<'a> Commands<'a> {
         Ok(Self { context, reader, expired: 0, away: 0 })
     }
 
-    fn find(&mut self, offset: u64) -> anyhow::Result<Option<Command>> {
+    fn find(&mut self, offset: u64) -> anyhow::Result<Option<Asked>> {
         match self.reader.find(&**self.context.log(), offset)? {
-            Found::Command(command) => return Ok(Some(command)),
+            Found::Command { command, taken_at } => {
+                return Ok(Some(Asked { kind: command.kind.as_str(), taken_at }));
+            }
             Found::Expired => self.expired += 1,
             Found::Away(_) => self.away += 1,
             Found::Undecodable | Found::Nothing => {}
