@@ -9,6 +9,8 @@
 //! - [`trending`]: facts and engagements → what is talked about.
 //! - [`trend_rows`]: what is talked about → tables.
 //! - [`profiles`]: what people did → what they like.
+//! - [`replay`]: facts → tables beside the live ones.
+//! - [`switched`]: a task ends when the tables that it writes are live no more.
 //! - [`records`]: what consumers of topics whose records stand alone have in common.
 
 pub mod audit;
@@ -20,6 +22,8 @@ pub mod projection;
 pub mod publisher;
 pub mod records;
 pub mod registration;
+pub mod replay;
+pub mod switched;
 pub mod trend_rows;
 pub mod trending;
 

@@ -14,6 +14,7 @@ use clap_complete::Shell;
 use crate::commands::account::AccountArguments;
 use crate::commands::bench::chaos::ChaosOptions;
 use crate::commands::bench::options::{BenchServers, BenchTarget};
+use crate::commands::replay::ReplayArguments;
 use crate::commands::suppress::Suppress;
 use crate::instance::roles::ProcessRole;
 use crate::output::Format;
@@ -98,6 +99,10 @@ pub enum Command {
     /// Dead letters: records that could not be read
     #[command(after_help = "Example:\n  cityevents dlq redrive --execute")]
     Dlq(Dlq),
+    /// Make tables anew from the log, beside the live ones
+    #[command(after_help = "Example:\n  cityevents replay --into night2\n  \
+                      cityevents replay --into friday --to 2026-07-14T18:00:00Z")]
+    Replay(ReplayArguments),
     /// Mails to people
     #[command(after_help = "Example:\n  cityevents mail preview place_confirmed --language de")]
     Mail(MailCommand),
@@ -594,7 +599,7 @@ pub struct Bench {
     /// For `http`: create and publish events instead of joining
     #[arg(long)]
     pub writes: bool,
-    /// How many registrations, for `restore` and `memory`
+    /// How many registrations, for `restore`, `replay` (a quarter of them) and `memory`
     #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u32).range(1_000..=50_000_000))]
     pub registrations: u32,
     /// How many public events, for `feed`
@@ -634,6 +639,8 @@ pub enum Scenario {
     Ingest,
     /// Restore from a snapshot and from facts alone
     Restore,
+    /// Replay of one partition: into nothing, into a state, into tables
+    Replay,
     /// Three times more than the capacity
     Overload,
     /// Bytes a registration

@@ -74,6 +74,16 @@ impl<S: FactSink> FactConsumer<S> {
         let batch = Vec::new();
         Ok(Self { source: source.clone(), follower, sink, done, backlog, batch, has_work: true })
     }
+
+    /// The sink.
+    pub const fn sink(&self) -> &S {
+        &self.sink
+    }
+
+    /// The next offset to read.
+    pub fn offset(&self) -> u64 {
+        self.follower.offset()
+    }
 }
 
 impl<S: FactSink> Task for FactConsumer<S> {

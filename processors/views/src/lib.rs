@@ -30,6 +30,7 @@ pub mod records;
 pub mod row;
 pub mod scylla;
 pub mod staff_acts;
+mod switch;
 pub mod tables;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -49,6 +50,7 @@ pub use row::{
     BanRow, CountersRow, EventRow, Mutation, OutcomeRow, OutcomeVerdict, PersonKey, ProfileRow,
     ProfileSignal, ProgressRow, RegistrationRow, Row, TrendEntry, TrendRow, WriteTimestamp,
 };
+pub use switch::{Current, Switch};
 pub use tables::{
     BoxFuture, PersonKeys, ReadBans, ReadCounters, ReadEvents, ReadOutcomes, ReadProfiles,
     ReadProgress, ReadRegistrations, ReadTrends, WriteTables,

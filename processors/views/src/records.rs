@@ -46,6 +46,8 @@ pub enum RecordKind {
     SigningKeys = 14,
     /// A picture that somebody brought or is going to bring, by its id.
     Picture = 15,
+    /// Which tables are the live ones, and what tables beside them are made of.
+    Tables = 17,
 }
 
 /// The key of a record.

@@ -9,6 +9,7 @@ mod explain;
 mod explain_trend;
 pub mod lag;
 mod remote;
+pub mod replay;
 mod snapshots;
 mod suppressions;
 mod topics;
@@ -25,10 +26,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::cli::DlqFilter;
-use crate::instance::Schemas;
+use crate::instance::{Schemas, Tables};
 
 pub use self::accounts::{AccountQuestion, AskedAccount, Whose, answer};
-pub use self::remote::{ask, ask_running, routes};
+pub use self::remote::{Asker, ask, ask_running, routes};
 pub use self::suppressions::{AskedAddress, SuppressionQuestion, suppress};
 
 /// What can be asked.
@@ -53,6 +54,8 @@ pub enum Question {
     Account(AccountQuestion),
     /// See [`suppress`].
     Suppress(SuppressionQuestion),
+    /// See [`replay`].
+    Replay(replay::ReplayQuestion),
     /// How far every group is behind.
     Lag {
         /// Those of others, beside our own.
@@ -129,6 +132,10 @@ pub struct Context {
     pub partitions: u32,
     /// Accounts, in a process that serves them.
     pub identity: Arc<OnceLock<Identity>>,
+    /// Tables by name.
+    pub tables: Arc<Tables>,
+    /// Replays that are under way.
+    pub replays: Arc<replay::Replays>,
 }
 
 impl Context {
@@ -180,6 +187,7 @@ pub fn execute(
                 context.identity.get().context("this process does not serve accounts")?;
             suppress(identity.suppressions(), asked)
         }
+        Question::Replay(asked) => replay::replay(context, asked, progress),
         Question::Lag { groups } => lag::lag(context, groups, progress),
         Question::Topics => topics::list(context),
         Question::CreateTopics => topics::create(context),

@@ -11,7 +11,7 @@ use cityevents_kit::Config;
 use serde_json::{Value, json};
 
 use super::{Context, Question, execute};
-use crate::instance::{self, Running};
+use crate::instance::{self, Running, Schemas};
 use crate::load::client::Connection;
 use crate::output;
 
@@ -43,33 +43,64 @@ async fn answer(
 /// # Errors
 /// As [`execute`], and when there is no instance.
 pub fn ask(config: &Config, question: &Question) -> anyhow::Result<Value> {
-    if config.is_cluster() {
-        return ask_log(config, question);
+    match Asker::find(config, question.schemas())? {
+        Asker::Running(ops) => {
+            let spinner = output::spinner("asking the running instance");
+            let answer = ask_running(ops, question);
+            spinner.finish_and_clear();
+            answer
+        }
+        Asker::Here(context) => {
+            let bar = output::progress(0, "reading");
+            let answer = execute(question, &context, &mut |done, total| {
+                bar.set_length(total);
+                bar.set_position(done);
+            });
+            bar.finish_and_clear();
+            answer
+        }
     }
-    if let Some(running) = Running::find(&config.data.dir) {
-        let spinner = output::spinner("asking the running instance");
-        let answer = ask_running(running.ops, question);
-        spinner.finish_and_clear();
-        return answer;
-    }
-    if !config.data.dir.join("log").is_dir() {
-        bail!(
-            "there is no instance in {}; `cityevents dev --data DIR` makes one, --data names it",
-            config.data.dir.display()
-        );
-    }
-    ask_log(config, question)
 }
 
-fn ask_log(config: &Config, question: &Question) -> anyhow::Result<Value> {
-    let context = instance::open_context(config, question.schemas())?;
-    let bar = output::progress(0, "reading");
-    let answer = execute(question, &context, &mut |done, total| {
-        bar.set_length(total);
-        bar.set_position(done);
-    });
-    bar.finish_and_clear();
-    answer
+/// Who answers, for more than one question.
+pub enum Asker {
+    /// A running instance, at its operations listener.
+    Running(SocketAddr),
+    /// This process, on the log of a folder that no instance runs on, or of a cluster.
+    Here(Box<Context>),
+}
+
+impl Asker {
+    /// Finds who answers for a configuration.
+    ///
+    /// # Errors
+    /// When there is no instance, or its log cannot be opened.
+    pub fn find(config: &Config, schemas: Schemas) -> anyhow::Result<Self> {
+        if !config.is_cluster() {
+            if let Some(running) = Running::find(&config.data.dir) {
+                return Ok(Self::Running(running.ops));
+            }
+            if !config.data.dir.join("log").is_dir() {
+                bail!(
+                    "there is no instance in {}; `cityevents dev --data DIR` makes one, --data \
+                     names it",
+                    config.data.dir.display()
+                );
+            }
+        }
+        Ok(Self::Here(Box::new(instance::open_context(config, schemas)?)))
+    }
+
+    /// Asks.
+    ///
+    /// # Errors
+    /// As [`execute`].
+    pub fn ask(&self, question: &Question) -> anyhow::Result<Value> {
+        match self {
+            Self::Running(ops) => ask_running(*ops, question),
+            Self::Here(context) => execute(question, context, &mut |_, _| {}),
+        }
+    }
 }
 
 /// Asks a running instance.

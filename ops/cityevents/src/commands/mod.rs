@@ -14,6 +14,7 @@ mod keys;
 mod lag;
 mod mail;
 mod preview;
+pub mod replay;
 mod run;
 mod serve;
 mod snapshot;
@@ -52,6 +53,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Views(arguments) => views::run(&arguments),
         Command::Snapshot(arguments) => snapshot::run(&arguments),
         Command::Dlq(arguments) => dlq::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Mail(arguments) => mail::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),

@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
+use cityevents_kit::Config;
 use cityevents_views::scylla;
 use serde_json::json;
 
 use crate::cli::{Usage, Views, ViewsAction};
-use crate::instance;
+use crate::instance::{self, TablesName, tables_record};
 use crate::output::{self, Format};
 
 pub(super) fn run(arguments: &Views) -> anyhow::Result<ExitCode> {
@@ -25,12 +26,20 @@ pub(super) fn run(arguments: &Views) -> anyhow::Result<ExitCode> {
                 (false, []) => "was up to date and".to_owned(),
                 (false, applied) => format!("went through {} and", applied.join(", ")),
             };
-            let sentence = format!("keyspace {} {how} has version {}", done.keyspace, done.version);
+            let live = migrate_live(&config)?;
+            let also = live.as_ref().map(|live| format!(", and so have the live tables {live}"));
+            let sentence = format!(
+                "keyspace {} {how} has version {}{}",
+                done.keyspace,
+                done.version,
+                also.unwrap_or_default()
+            );
             let answer = json!({
                 "keyspace": done.keyspace,
                 "is_new": done.is_new,
                 "version": done.version,
                 "applied": done.applied,
+                "live": live,
             });
             (answer, sentence)
         }
@@ -45,4 +54,19 @@ pub(super) fn run(arguments: &Views) -> anyhow::Result<ExitCode> {
         Format::Table => output::line(&sentence),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tables that a replay made may be the live ones: they have to have the same version.
+fn migrate_live(config: &Config) -> anyhow::Result<Option<String>> {
+    // Where the log is none of a cluster nobody looks for other tables.
+    if !config.is_cluster() {
+        return Ok(None);
+    }
+    let tables = instance::open_tables(config);
+    let live = tables_record::live_name(&tables.open(&TablesName::main())?)?;
+    if live.is_main() {
+        return Ok(None);
+    }
+    tables.migrate(&live)?;
+    Ok(Some(live.to_string()))
 }

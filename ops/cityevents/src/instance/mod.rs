@@ -35,7 +35,8 @@ use self::roles::{ProcessRole, ProcessRoles};
 pub use self::running::Running;
 use self::stores::Stores;
 pub use self::stores::{
-    Schemas, kafka_options, open_context, open_database, open_views, scylla_options,
+    Schemas, Tables, TablesName, kafka_options, open_context, open_database, open_tables,
+    open_views, scylla_options, tables_record,
 };
 use self::workers::Workers;
 
@@ -110,12 +111,13 @@ async fn start_parts(
     }
     let mut http = None;
     if roles.need_views() {
-        let views = stores.views(config, &metrics, lifecycle).await?;
+        let tables = stores.views(config, &metrics, lifecycle).await?;
+        let views = tables.views();
         if roles.has(ProcessRole::Projection) {
-            tokio::task::block_in_place(|| workers.projection(&views, &progress))?;
+            tokio::task::block_in_place(|| workers.projection(&tables, &progress))?;
         }
         if roles.has(ProcessRole::Profiles) {
-            tokio::task::block_in_place(|| workers.profiles(&views))?;
+            tokio::task::block_in_place(|| workers.profiles(tables.main()))?;
         }
         if roles.has(ProcessRole::Notifier) {
             tokio::task::block_in_place(|| workers.notifier(&views))?;

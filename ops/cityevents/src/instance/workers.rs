@@ -14,11 +14,12 @@ use cityevents_processors::notifier::{self, Notifier, NotifierParts};
 use cityevents_processors::profiles::{self, Profiles};
 use cityevents_processors::projection::{self, Projection};
 use cityevents_processors::publisher::{self, Publisher};
-use cityevents_processors::records;
+use cityevents_processors::records::{self, RecordConsumer};
 use cityevents_processors::registration::{self, Registration};
+use cityevents_processors::switched::Switched;
 use cityevents_processors::trend_rows::{self, TrendRows};
 use cityevents_processors::trending::{self, TrendingMetrics};
-use cityevents_runtime::consumer;
+use cityevents_runtime::consumer::{self, FactConsumer};
 use cityevents_runtime::dead_letter::CircuitPolicy;
 use cityevents_runtime::host::{Host, HostOptions, MakeTask, PanicPolicy, Partitions};
 use cityevents_runtime::log::LogError;
@@ -27,7 +28,7 @@ use cityevents_runtime::standby::{Source, StandbyPool};
 use cityevents_runtime::worker::{self, WorkerOptions};
 use cityevents_schemas::catalog::{Topic, catalog};
 use cityevents_schemas::topic;
-use cityevents_views::Views;
+use cityevents_views::{Switch, Views};
 
 use super::breakers;
 use super::lag::{self, LagMetrics};
@@ -77,32 +78,40 @@ impl Workers<'_> {
         Ok(())
     }
 
-    /// Writes the tables.
+    /// Writes the tables that are live.
     pub(super) fn projection(
         &self,
-        views: &Views,
+        tables: &Arc<Switch>,
         progress: &Arc<ProjectionProgress>,
     ) -> Result<(), LogError> {
         let source = Source { topology: projection::NAME, ..self.context.source.clone() };
-        let (tables, progress) = (views.clone(), Arc::clone(progress));
+        let (live, progress) = (Arc::clone(tables), Arc::clone(progress));
         let on_progress: projection::OnProgress = Arc::new(move |partition, offset| match offset {
             Some(offset) => progress.advance(partition, offset),
             None => progress.forget(partition),
         });
-        let make = consumer::make_task(source, move |partition| {
-            Ok(Projection::new(tables.clone(), partition, on_progress.clone()))
+        let make: Arc<MakeTask> = Arc::new(move |partition, _| {
+            let tables = live.current();
+            let sink = Projection::new(tables.views.clone(), partition, on_progress.clone());
+            let consumer = FactConsumer::start(&source, partition, sink)?;
+            Ok(Box::new(Switched::new(consumer, tables)))
         });
         self.run(projection::NAME, vec![self.context.source.facts.clone()], make)?;
-        self.trend_rows(views)
+        self.trend_rows(tables)
     }
 
     /// Writes the tables of what is talked about.
-    fn trend_rows(&self, views: &Views) -> Result<(), LogError> {
+    fn trend_rows(&self, tables: &Arc<Switch>) -> Result<(), LogError> {
         let source = Source { topology: trend_rows::NAME, ..self.context.source.clone() };
         let topic: Arc<str> = self.full_name(&topic::TRENDS).into();
-        let (name, views) = (trend_rows::NAME, views.clone());
-        let options = records::Options { name, topic: topic.clone(), views };
-        let make = records::make_task(source, options, |_| Ok(TrendRows));
+        let (name, live, trends) = (trend_rows::NAME, Arc::clone(tables), topic.clone());
+        let make: Arc<MakeTask> = Arc::new(move |partition, _| {
+            let tables = live.current();
+            let views = tables.views.clone();
+            let options = records::Options { name, topic: trends.clone(), views };
+            let consumer = RecordConsumer::start(&source, &options, partition, TrendRows)?;
+            Ok(Box::new(Switched::new(consumer, tables)))
+        });
         self.run(name, vec![topic], make).map(drop)
     }
 

@@ -10,7 +10,7 @@ use super::web;
 const SOMEBODY: &str = "0190a5b4-0000-7000-8000-00000000000a";
 
 /// Every subcommand, as one asks it for help.
-const SUBCOMMANDS: [&str; 15] = [
+const SUBCOMMANDS: [&str; 16] = [
     "dev",
     "demo",
     "audit",
@@ -22,6 +22,7 @@ const SUBCOMMANDS: [&str; 15] = [
     "topics",
     "snapshot",
     "dlq",
+    "replay",
     "mail",
     "config",
     "bench",
@@ -248,6 +249,19 @@ fn questions_are_answered_beside_a_running_instance_and_on_a_stopped_one_alike()
         (&last["reason"], &last["actor"]),
         (&"event_full".into(), &people[4].user.clone().into())
     );
+    let because = last["because"].as_str().unwrap();
+    assert!(because.starts_with("2 of 2 places were taken and 1 of 1 waited"), "{because}");
+    let whole = running[1]["steps"].as_array().unwrap();
+    let third = whole.iter().find(|step| step["actor"] == people[3].user).unwrap();
+    assert!(because.ends_with(&format!("since command {}", third["command_offset"])), "{because}");
+    let times = whole.iter().map(|step| {
+        let time = |field: &str| step[field].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+        [time("asked_at"), time("decided_at")]
+    });
+    let times: Vec<_> = times.flatten().collect();
+    assert!(times.iter().step_by(2).is_sorted(), "{times:?}");
+    let begun = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1);
+    assert!(times.iter().all(|time| *time > begun), "{times:?}");
     assert!(running[3].as_array().unwrap().len() > 10);
     assert_eq!(running[4], serde_json::json!([]));
     assert!(running[5].as_array().unwrap().iter().all(|row| row["good"] == true));

@@ -35,3 +35,16 @@ fn what_kafka_holds_is_restored_whole_from_facts_and_from_snapshots() {
     let conditions = rows[1]["conditions"].as_str().unwrap();
     assert!(conditions.contains("4 partitions of Kafka"), "{answer}");
 }
+
+#[test]
+fn what_kafka_holds_is_replayed_into_nothing_a_state_and_tables() {
+    let mut asked = command();
+    asked.args(["bench", "replay", "--kafka", &stack::kafka(), "--output", "json"]);
+    asked.args(["--registrations", "40000", "--runs", "1"]);
+    asked.env("CITYEVENTS__KAFKA__REPLICATION", "1").env("CITYEVENTS__KAFKA__MIN_INSYNC", "1");
+    // It fails by itself when a registration is missing.
+    let answer = said(asked.output().unwrap()).json();
+    let rows = answer["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 5, "{answer}");
+    assert!(rows.iter().all(|row| row["measured"].as_f64().unwrap() > 0.0), "{answer}");
+}

@@ -30,6 +30,7 @@ mod pictures;
 mod proxy;
 mod readiness;
 mod registry;
+mod replay;
 mod rotation;
 mod stack;
 mod topics;

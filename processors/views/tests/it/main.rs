@@ -6,3 +6,4 @@ mod crash_records;
 mod embedded;
 mod memory;
 mod rows;
+mod switch;

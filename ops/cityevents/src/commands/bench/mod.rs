@@ -22,6 +22,7 @@ mod overload;
 mod pipeline;
 mod process;
 mod processes;
+mod replay;
 mod restore;
 mod signals;
 mod stage;
@@ -50,7 +51,7 @@ struct Plan {
     seconds: Duration,
     /// Requests due each second; 0: as many as go.
     rate: u32,
-    /// For `restore` and `memory`.
+    /// For `restore`, `replay` and `memory`.
     registrations: u32,
     /// For `feed`.
     published: u32,
@@ -58,7 +59,7 @@ struct Plan {
     folder: PathBuf,
     /// What `http` measures.
     target: BenchTarget,
-    /// The brokers that `restore` reads from, in place of a folder.
+    /// The brokers that `restore` and `replay` read from, in place of a folder.
     kafka: Option<Config>,
     /// Servers whose processor time is told.
     processes: Processes,
@@ -107,6 +108,7 @@ pub(super) fn run(arguments: &Bench) -> anyhow::Result<ExitCode> {
         Scenario::Http => http::measure_joins,
         Scenario::Ingest => ingest::measure,
         Scenario::Restore => restore::measure,
+        Scenario::Replay => replay::measure,
         Scenario::Overload => overload::measure,
         Scenario::Memory => memory::measure,
         Scenario::Mail => mail::measure,

@@ -3,6 +3,7 @@
 //! The facts are those that workers write, decided and chained by the same code, without the
 //! commands that led to them.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,8 @@ use super::measure::{Goal, Row, process_cpu, resident_bytes};
 use super::workload::{START_MS, command, event, user_of};
 use crate::instance::topics;
 
-const PARTITIONS: u32 = 4;
+/// Of the log.
+pub(super) const PARTITIONS: u32 = 4;
 /// Registrations of one event.
 const EVENT_REGISTRATIONS: u64 = 10_000;
 /// Facts handed to the log together.
@@ -46,20 +48,7 @@ pub(super) fn measure(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let folder = plan.folder()?;
     // Removes its topics at the end.
     let cluster = plan.kafka.as_ref().map(Cluster::connect).transpose()?;
-    let (log, prefix): (Arc<dyn Log>, &str) = match &cluster {
-        Some(cluster) => (cluster.log.clone(), &cluster.prefix),
-        None => (LocalLog::open(folder.path().join("log"), LocalOptions::default())?, ""),
-    };
-    topics::create_missing(&*log, prefix, PARTITIONS)?;
-    let source = Source {
-        topology: registration::NAME,
-        log,
-        commands: topic::EVENT_COMMANDS.full_name(prefix).into(),
-        facts: topic::EVENT_FACTS.full_name(prefix).into(),
-        snapshots: None,
-        clock: Arc::new(SystemClock),
-        metrics: RuntimeMetrics::unregistered(),
-    };
+    let source = empty_log(folder.path(), cluster.as_ref())?;
     let each = u64::from(plan.registrations / PARTITIONS);
     let started = Instant::now();
     in_parallel(|partition| write(&source, partition, each))?;
@@ -112,6 +101,24 @@ pub(super) fn measure(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     ])
 }
 
+/// A log without records: of a folder, or of a cluster.
+pub(super) fn empty_log(folder: &Path, cluster: Option<&Cluster>) -> anyhow::Result<Source> {
+    let (log, prefix): (Arc<dyn Log>, &str) = match cluster {
+        Some(cluster) => (cluster.log.clone(), &cluster.prefix),
+        None => (LocalLog::open(folder.join("log"), LocalOptions::default())?, ""),
+    };
+    topics::create_missing(&*log, prefix, PARTITIONS)?;
+    Ok(Source {
+        topology: registration::NAME,
+        log,
+        commands: topic::EVENT_COMMANDS.full_name(prefix).into(),
+        facts: topic::EVENT_FACTS.full_name(prefix).into(),
+        snapshots: None,
+        clock: Arc::new(SystemClock),
+        metrics: RuntimeMetrics::unregistered(),
+    })
+}
+
 fn in_parallel<T: Send>(work: impl Fn(u32) -> anyhow::Result<T> + Sync) -> anyhow::Result<Vec<T>> {
     std::thread::scope(|scope| {
         let work = &work;
@@ -136,7 +143,7 @@ fn restore(source: &Source) -> anyhow::Result<(Restored, Vec<Standby<Registratio
 }
 
 /// Writes the facts of one partition.
-fn write(source: &Source, partition: u32, registrations: u64) -> anyhow::Result<()> {
+pub(super) fn write(source: &Source, partition: u32, registrations: u64) -> anyhow::Result<()> {
     let topology = Registration::default();
     let id = source.log.describe(&source.commands)?.id;
     let draft = topology.genesis(&id, 0);

@@ -41,6 +41,11 @@ impl Breakers {
         }
     }
 
+    /// That of the tables.
+    pub(super) fn views(&self) -> Breaker {
+        self.views.clone()
+    }
+
     /// Tells the probes how they stand.
     pub(super) fn report(&self, lifecycle: &Lifecycle) {
         for breaker in [&self.views, &self.registry, &self.snapshots] {

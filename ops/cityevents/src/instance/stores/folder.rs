@@ -1,7 +1,9 @@
 //! A folder on this machine.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use cityevents_kit::{Component, Config, Lifecycle, Stage};
 use cityevents_runtime::log::Log;
 use cityevents_runtime::log::local::{LocalLog, LocalOptions};
@@ -32,20 +34,25 @@ pub(super) fn open(config: &Config) -> anyhow::Result<(Arc<dyn Log>, SnapshotSto
 
 /// Tables, for who closes them by dropping them.
 pub(super) fn open_views(config: &Config) -> anyhow::Result<Views> {
+    open_tables(config, &config.data.dir.join("views"))
+}
+
+/// Tables in a folder of their own.
+pub(super) fn open_tables(config: &Config, dir: &Path) -> anyhow::Result<Views> {
+    std::fs::create_dir_all(dir)
+        .with_context(|| format!("the folder {} cannot be made", dir.display()))?;
     let options = cityevents_views::embedded::Options {
         cache_bytes: config.views.cache,
         ..Default::default()
     };
-    Ok(Views::embedded(&config.data.dir.join("views"), options)?)
+    Ok(Views::embedded(dir, options)?)
 }
 
-/// Tables.
-pub(super) fn views(config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<Views> {
-    let views = open_views(config)?;
+/// Closes tables behind everybody who uses them.
+pub(super) fn close_in_time(views: Views, lifecycle: &Lifecycle) {
     let storage = lifecycle.register("storage", Stage::Log, CLOSE_BUDGET);
     storage.ready();
-    tokio::spawn(close(storage, views.clone()));
-    Ok(views)
+    tokio::spawn(close(storage, views));
 }
 
 /// The log closes when the last handle on it is dropped; the tables are made durable here, so that

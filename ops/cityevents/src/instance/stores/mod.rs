@@ -2,13 +2,14 @@
 
 mod cluster;
 mod folder;
+mod tables;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use cityevents_kit::breaker::BreakerMetrics;
 use cityevents_kit::telemetry::MetricsRegistry;
-use cityevents_kit::{Config, Lifecycle};
+use cityevents_kit::{Config, Lifecycle, Stage};
 use cityevents_processors::registration;
 use cityevents_runtime::log::Log;
 use cityevents_runtime::log::clock::SystemClock;
@@ -17,11 +18,13 @@ use cityevents_runtime::metrics::RuntimeMetrics;
 use cityevents_runtime::snapshot::SnapshotStore;
 use cityevents_runtime::standby::Source;
 use cityevents_schemas::topic;
-use cityevents_views::Views;
 use cityevents_views::scylla::ScyllaOptions;
+use cityevents_views::{Switch, Views};
 
 use self::cluster::Breakers;
 pub use self::cluster::kafka_options;
+pub(in crate::instance) use self::tables::follow;
+pub use self::tables::{Tables, TablesName, record as tables_record};
 use crate::admin;
 
 /// Time for the log and the tables to write what is left.
@@ -47,7 +50,8 @@ impl Stores {
         let breaker_metrics = BreakerMetrics::new(metrics);
         if !config.is_cluster() {
             let (log, snapshots) = folder::open(config)?;
-            let context = context(config, log, snapshots, runtime_metrics);
+            let tables = Tables::new(config, None);
+            let context = context(config, log, snapshots, runtime_metrics, tables);
             return Ok(Self { context, breakers: None, breaker_metrics });
         }
         let breakers = Breakers::new(config, &breaker_metrics);
@@ -56,7 +60,8 @@ impl Stores {
             cluster::open(config, &breakers, member, kafka_metrics, Schemas::Registered)
         })?;
         breakers.report(lifecycle);
-        let context = context(config, log, snapshots, runtime_metrics);
+        let tables = Tables::new(config, Some(breakers.clone()));
+        let context = context(config, log, snapshots, runtime_metrics, tables);
         Ok(Self { context, breakers: Some(breakers), breaker_metrics })
     }
 
@@ -70,17 +75,26 @@ impl Stores {
         &self.breaker_metrics
     }
 
-    /// Opens the tables.
+    /// Opens the tables, and follows which of them are live.
     pub(super) async fn views(
         &self,
         config: &Config,
         metrics: &MetricsRegistry,
         lifecycle: &Lifecycle,
-    ) -> anyhow::Result<Views> {
-        match &self.breakers {
-            Some(breakers) => cluster::views(config, breakers, metrics).await,
-            None => folder::views(config, lifecycle),
+    ) -> anyhow::Result<Arc<Switch>> {
+        let views = match &self.breakers {
+            Some(breakers) => cluster::views(config, breakers, metrics).await?,
+            None => folder::open_views(config)?,
+        };
+        let tables = &self.context.tables;
+        let switch = tokio::task::block_in_place(|| tables.serve(&views))?;
+        if self.breakers.is_none() {
+            folder::close_in_time(switch.views(), lifecycle);
         }
+        let component = lifecycle.register("live-tables", Stage::Background, CLOSE_BUDGET);
+        let tables = Arc::clone(tables);
+        tokio::task::spawn_blocking(move || follow::run(component, &tables));
+        Ok(switch)
     }
 }
 
@@ -101,13 +115,16 @@ pub enum Schemas {
 /// # Errors
 /// When they cannot be opened.
 pub fn open_context(config: &Config, schemas: Schemas) -> anyhow::Result<admin::Context> {
-    let (log, snapshots) = if config.is_cluster() {
-        let breakers = Breakers::new(config, &BreakerMetrics::default());
-        cluster::open(config, &breakers, "cityevents-tool", KafkaMetrics::unregistered(), schemas)?
-    } else {
-        folder::open(config)?
-    };
-    Ok(context(config, log, snapshots, RuntimeMetrics::unregistered()))
+    let metrics = RuntimeMetrics::unregistered();
+    if !config.is_cluster() {
+        let (log, snapshots) = folder::open(config)?;
+        return Ok(context(config, log, snapshots, metrics, Tables::new(config, None)));
+    }
+    let breakers = Breakers::new(config, &BreakerMetrics::default());
+    let (log, snapshots) =
+        cluster::open(config, &breakers, "cityevents-tool", KafkaMetrics::unregistered(), schemas)?;
+    let tables = Tables::new(config, Some(breakers));
+    Ok(context(config, log, snapshots, metrics, tables))
 }
 
 /// Opens the tables to use them past an instance: of a data folder that none runs on, or of a
@@ -132,6 +149,11 @@ pub async fn open_database(config: &Config) -> anyhow::Result<Views> {
     cluster::views(config, &breakers, &metrics).await
 }
 
+/// The tables of a cluster by their names, past an instance.
+pub fn open_tables(config: &Config) -> Tables {
+    Tables::new(config, Some(Breakers::new(config, &BreakerMetrics::default())))
+}
+
 /// How the tables of a cluster are reached.
 ///
 /// # Errors
@@ -145,6 +167,7 @@ fn context(
     log: Arc<dyn Log>,
     snapshots: SnapshotStore,
     metrics: RuntimeMetrics,
+    tables: Tables,
 ) -> admin::Context {
     let prefix = config.log.prefix.clone();
     let kept = config.registration.snapshots_kept as usize;
@@ -158,5 +181,7 @@ fn context(
         metrics,
     };
     let partitions = config.log.partitions;
-    admin::Context { source, prefix, partitions, identity: Arc::default() }
+    let tables = Arc::new(tables);
+    let replays = Arc::default();
+    admin::Context { source, prefix, partitions, identity: Arc::default(), tables, replays }
 }

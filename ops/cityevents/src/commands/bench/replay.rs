@@ -1,0 +1,109 @@
+//! Replay of one partition, alone: into nothing, into a state, and into tables.
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use cityevents_processors::registration::Registration;
+use cityevents_processors::replay::{Facts, Until};
+use cityevents_runtime::follower::Follower;
+use cityevents_runtime::log::{Isolation, PollLimit, TopicPartition};
+use cityevents_runtime::standby::{Source, Standby};
+use cityevents_views::{Views, embedded};
+
+use super::Plan;
+use super::kafka::Cluster;
+use super::measure::{Goal, Row, per_second, process_cpu};
+use super::restore::{self, PARTITIONS};
+
+/// The partition that has facts.
+const PARTITION: u32 = 0;
+/// Read at once, as a restore does.
+const READ: PollLimit = PollLimit { records: 16_384, bytes: 8 << 20 };
+const READ_WAIT: Duration = Duration::from_secs(10);
+
+pub(super) fn measure(plan: &Plan) -> anyhow::Result<Vec<Row>> {
+    let folder = plan.folder()?;
+    // Removes its topics at the end.
+    let cluster = plan.kafka.as_ref().map(Cluster::connect).transpose()?;
+    let source = restore::empty_log(folder.path(), cluster.as_ref())?;
+    let registrations = u64::from(plan.registrations / PARTITIONS);
+    restore::write(&source, PARTITION, registrations)?;
+    let place = TopicPartition::new(source.facts.clone(), PARTITION);
+    let facts = source.log.watermarks(&place)?.high;
+
+    let null = timed(|| read(&source, &place, facts))?;
+    let linked = timed(|| follow(&source, &place, facts))?;
+    let folded = timed(|| {
+        let mut fold = Standby::empty(&source, PARTITION, Registration::default())?;
+        fold.catch_up(facts)?;
+        let made = fold.topology().state().memory().registrations;
+        ensure!(made == registrations, "{made} registrations were folded, not {registrations}");
+        Ok(())
+    })?;
+    let tables = Views::embedded(&folder.path().join("views"), embedded::Options::default())?;
+    let written = timed(|| {
+        let mut replay = Facts::open(&source, &tables, PARTITION, Until::default())?;
+        Ok(replay.finish()?)
+    })?;
+
+    let (from, goal) = match cluster {
+        Some(_) => ("Kafka", 500_000.0),
+        None => ("the embedded log", 1_000_000.0),
+    };
+    let rate = |times: &Times| per_second(facts, times.took);
+    let conditions = |times: &Times| {
+        format!(
+            "{facts} facts of one partition of {from}, files in the page cache, processor seconds \
+             {:.1}",
+            times.cpu
+        )
+    };
+    Ok(vec![
+        Row::new("P10 replay: facts folded", rate(&folded), "/s")
+            .goal(Goal::AtLeast(goal))
+            .under(conditions(&folded)),
+        Row::new("    null loop: records read, nothing done", rate(&null), "/s")
+            .under(conditions(&null)),
+        Row::new("    of the null loop", rate(&folded) / rate(&null), "×"),
+        Row::new("    read by the rule of the chain, nothing folded", rate(&linked), "/s")
+            .under(conditions(&linked)),
+        Row::new("    into tables in a folder", rate(&written), "/s").under(conditions(&written)),
+    ])
+}
+
+struct Times {
+    took: Duration,
+    cpu: f64,
+}
+
+fn timed(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Times> {
+    let (started, before) = (Instant::now(), process_cpu());
+    work()?;
+    let took = started.elapsed();
+    Ok(Times { took, cpu: (process_cpu() - before).as_secs_f64() })
+}
+
+fn read(source: &Source, place: &TopicPartition, end: u64) -> anyhow::Result<()> {
+    let mut reader = source.log.reader(place, 0, Isolation::Uncommitted)?;
+    let mut records = Vec::new();
+    while reader.position() < end {
+        records.clear();
+        let before = reader.position();
+        reader.poll(READ, READ_WAIT, &mut records)?;
+        ensure!(reader.position() > before, "{place} gives nothing below {end}");
+    }
+    Ok(())
+}
+
+fn follow(source: &Source, place: &TopicPartition, end: u64) -> anyhow::Result<()> {
+    let metrics = source.metrics.follower("bench");
+    let mut follower = Follower::open(&*source.log, place, None, source.clock.clone(), metrics)?;
+    let mut links = Vec::new();
+    while follower.offset() < end {
+        links.clear();
+        let before = follower.offset();
+        follower.poll(READ, READ_WAIT, &mut links)?;
+        ensure!(follower.offset() > before, "{place} gives nothing below {end}");
+    }
+    Ok(())
+}
