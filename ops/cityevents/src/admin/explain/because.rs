@@ -46,14 +46,18 @@ impl Standing {
                         let out = Out { since: fact.at, until: None, by: command };
                         self.out.entry(registration.user).or_insert(out);
                     }
-                    RegistrationCause::Lifted => drop(self.out.remove(&registration.user)),
+                    RegistrationCause::Lifted => {
+                        self.out.remove(&registration.user);
+                    }
                     _ => {}
                 },
                 Change::Banned(ban) => {
                     let out = Out { since: ban.banned_at, until: ban.expires_at, by: command };
                     self.out.insert(ban.user, out);
                 }
-                Change::Unbanned { user } => drop(self.out.remove(user)),
+                Change::Unbanned { user } => {
+                    self.out.remove(user);
+                }
                 Change::Message { .. } => {}
             }
         }
