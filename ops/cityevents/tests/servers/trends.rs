@@ -51,7 +51,7 @@ fn feed(http: SocketAddr) -> Vec<(String, u64)> {
     items.iter().map(of).collect()
 }
 
-fn wait_for(http: SocketAddr, expected: &[(&str, u64)]) {
+pub fn wait_for(http: SocketAddr, expected: &[(&str, u64)]) {
     poll_for(|| {
         let feed = feed(http);
         let is_so = feed.iter().map(|(title, score)| (&**title, *score)).eq(expected.to_vec());
@@ -85,7 +85,12 @@ fn published(cluster: &Cluster) -> Vec<Trend> {
 
 /// A cluster with tables, and people who may call it: the organiser and seven others.
 pub fn stage(name: &str) -> (Cluster, Vec<String>) {
-    let cluster = Cluster::with_topics(name)
+    stage_on(Cluster::with_topics(name), name)
+}
+
+/// The same, with the tables in a keyspace of this name.
+pub fn stage_on(cluster: Cluster, name: &str) -> (Cluster, Vec<String>) {
+    let cluster = cluster
         .setting("CITYEVENTS__SCYLLA__NODES", stack::cassandra())
         .setting("CITYEVENTS__SCYLLA__KEYSPACE", format!("{name}_{}", std::process::id()))
         .setting("CITYEVENTS__LIMITS__ENABLED", "false")
@@ -101,7 +106,7 @@ pub fn stage(name: &str) -> (Cluster, Vec<String>) {
     (cluster, people)
 }
 
-fn join(http: SocketAddr, person: &str, event: &str) {
+pub fn join(http: SocketAddr, person: &str, event: &str) {
     let joined = post(http, person, &format!("/api/events/{event}/join"), "j", &Value::Null);
     assert_eq!(joined.status, 200, "{}", joined.text());
 }

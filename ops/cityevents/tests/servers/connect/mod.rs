@@ -1,279 +1,33 @@
 //! The sinks of `ops/connect` on a real worker: what is in the tables is what the facts say, and a
 //! record that cannot be read or a database that is away costs nothing.
 
+mod fold;
+mod sink;
+
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use cityevents_domain::actor::{Actor, Role};
-use cityevents_domain::command::{Command, CommandKind};
-use cityevents_domain::event::{Capacity, EventFields};
-use cityevents_domain::fact::Change;
-use cityevents_domain::ids::{CommandId, EventId, UserId};
+use cityevents_domain::ids::{EventId, UserId};
 use cityevents_domain::registration::{Registration, RegistrationStatus};
 use cityevents_domain::time::Timestamp;
 use cityevents_runtime::log::partitioner::partition_of;
-use cityevents_runtime::log::{
-    Isolation, Outgoing, PollLimit, Record as LogRecord, TopicPartition,
-};
+use cityevents_runtime::log::{Outgoing, TopicPartition};
 use cityevents_schemas::{Codecs, HEADER_BYTES, Record, topic};
-use postgres::{Client, NoTls};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use self::fold::{
+    an_event, cluster, codecs, events_in, fold, now_ms, records, registrations_in, trends_in,
+    trends_told,
+};
+use self::sink::{Sink, configuration, rows};
 use crate::cluster::{Cluster, PARTITIONS, Process, poll_for};
 use crate::proxy::Proxy;
-use crate::{registry, stack};
+use crate::{registry, stack, trends};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A ready configuration.
-fn configuration(file: &str) -> Map<String, Value> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../connect").join(file);
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-}
-
-/// A connector with one of the ready configurations, in which only names are changed, since topics
-/// and tables of a test are its own. It goes when this is dropped.
-struct Sink {
-    name: String,
-    topic: String,
-    /// For names of tables and files.
-    own: String,
-    config: Map<String, Value>,
-}
-
-impl Sink {
-    fn of(cluster: &Cluster, file: &str) -> Self {
-        let mut config = configuration(file);
-        let topic = format!("{}{}", cluster.prefix(), config["topics"].as_str().unwrap());
-        let own = cluster.prefix().replace(['-', '.'], "_");
-        config.insert("topics".into(), json!(topic));
-        if let Some(table) = config.get_mut("collection.name.format") {
-            *table = json!(format!("{own}{}", table.as_str().unwrap()));
-        }
-        if let Some(path) = config.get_mut("file") {
-            *path = json!(path.as_str().unwrap().replace("/registrations", &format!("/{own}")));
-        }
-        Self { name: topic.clone(), topic, own, config }
-    }
-
-    fn with(mut self, key: &str, value: &str) -> Self {
-        self.config.insert(key.into(), json!(value));
-        self
-    }
-
-    /// Gives the configuration to the worker, and waits until the connector works with it.
-    fn start(self) -> Self {
-        self.put();
-        self.until("RUNNING");
-        self
-    }
-
-    fn put(&self) {
-        let config = Value::Object(self.config.clone());
-        self.ask(Method::PUT, "/config", Some(&config));
-    }
-
-    fn table(&self) -> &str {
-        self.config["collection.name.format"].as_str().unwrap()
-    }
-
-    /// Waits until all tasks are in this state; what they say.
-    fn until(&self, state: &str) -> String {
-        poll_for(|| {
-            let status = self.ask(Method::GET, "/status", None);
-            let tasks = status["tasks"].as_array().map(Vec::as_slice).unwrap_or_default();
-            let is_there = |task: &Value| task["state"] == state;
-            let enough = match state {
-                "RUNNING" => !tasks.is_empty() && tasks.iter().all(is_there),
-                _ => tasks.iter().any(is_there),
-            };
-            enough.then(|| status.to_string())
-        })
-    }
-
-    /// What an operator does with tasks that failed.
-    fn restart(&self) {
-        self.ask(Method::POST, "/restart?includeTasks=true&onlyFailed=true", None);
-    }
-
-    fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Value {
-        let url = format!("{}/connectors/{}{path}", stack::connect(), self.name);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let mut request = reqwest::Client::new().request(method, url);
-        if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_string());
-        }
-        let answer = runtime.block_on(async {
-            let answer = request.send().await.unwrap();
-            assert!(!answer.status().is_server_error(), "{:?}", answer.text().await);
-            answer.text().await.unwrap()
-        });
-        serde_json::from_str(&answer).unwrap_or_default()
-    }
-}
-
-impl Drop for Sink {
-    fn drop(&mut self) {
-        self.ask(Method::DELETE, "", None);
-        if self.config.contains_key("connection.url") {
-            let drop = format!("DROP TABLE IF EXISTS {}", self.table());
-            let _stays = database().batch_execute(&drop);
-        }
-    }
-}
-
-fn database() -> Client {
-    Client::connect(&stack::postgres(), NoTls).unwrap()
-}
-
-/// What a query says, a JSON value a row; nothing while there is no table.
-fn rows(query: &str) -> Vec<Value> {
-    let text = format!("SELECT to_json(asked)::text FROM ({query}) AS asked");
-    let rows = database().query(&text, &[]).unwrap_or_default();
-    rows.iter().map(|row| serde_json::from_str(row.get(0)).unwrap()).collect()
-}
-
-/// Topics with the schemas of this program in the registry.
-fn cluster(name: &str) -> Cluster {
-    let cluster = Cluster::new(name).setting("CITYEVENTS__REGISTRY__URL", stack::registry());
-    cluster.run(&["topics", "create"]).good();
-    cluster
-}
-
-fn codecs(cluster: &Cluster) -> Codecs {
-    let ids = registry::connect(&registry::options(cluster.prefix())).unwrap();
-    Codecs::new(Arc::new(ids)).unwrap()
-}
-
-/// All records of a topic.
-fn records(cluster: &Cluster, topic: &str) -> Vec<LogRecord> {
-    let log = cluster.log();
-    let mut all = Vec::new();
-    for partition in 0..log.describe(topic).unwrap().spec.partitions {
-        let place = TopicPartition::new(topic.to_owned(), partition);
-        let high = log.watermarks(&place).unwrap().high;
-        let mut reader = log.reader(&place, 0, Isolation::Uncommitted).unwrap();
-        while reader.position() < high {
-            let limit = PollLimit { records: 1_000, bytes: 1 << 20 };
-            reader.poll(limit, Duration::from_secs(1), &mut all).unwrap();
-        }
-    }
-    all
-}
-
-const ORGANISER: [u8; 16] = [0xaa; 16];
-
-fn command(number: u8, event: EventId, user: [u8; 16], kind: CommandKind) -> Command {
-    Command {
-        id: CommandId::from_bytes([number; 16]),
-        digest: 0,
-        event,
-        actor: Actor::Person { user: UserId::from_bytes(user), role: Role::User },
-        kind,
-    }
-}
-
-/// Two places, five people, one of whom leaves: places, a line, and a row that changed.
-fn an_event(now_ms: i64) -> (EventId, Vec<Command>) {
-    let event = EventId::of_create(&CommandId::from_bytes([1; 16]));
-    let fields = EventFields {
-        title: "Night of the museums".into(),
-        description: "All museums, one night.".into(),
-        city: "Springfield".into(),
-        category: "culture".into(),
-        location: String::new(),
-        start_time: Timestamp::from_millis(now_ms + 86_400_000),
-        end_time: Timestamp::from_millis(now_ms + 2 * 86_400_000),
-        capacity: Capacity::Limited(2),
-        waitlist_limit: None,
-        opens_at: None,
-        cover_image_ids: Vec::new(),
-    };
-    let mut commands = vec![
-        command(1, event, ORGANISER, CommandKind::Create(Box::new(fields))),
-        command(2, event, ORGANISER, CommandKind::Publish),
-    ];
-    commands.extend((3..8).map(|number| command(number, event, [number; 16], CommandKind::Join)));
-    commands.push(command(8, event, [3; 16], CommandKind::Leave));
-    (event, commands)
-}
-
-fn now_ms() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    i64::try_from(now.as_millis()).unwrap()
-}
-
-/// Both tables as the facts have them: the last row of each key.
-fn fold(cluster: &Cluster, codecs: &Codecs) -> (Vec<Value>, Vec<Value>) {
-    let (mut events, mut registrations) = (BTreeMap::new(), BTreeMap::new());
-    for record in records(cluster, &cluster.facts()) {
-        let link = codecs.decode_link(&record.value.unwrap()).unwrap();
-        let Some(fact) = link.fact else { continue };
-        for change in fact.changes {
-            match change {
-                Change::Event { event, .. } => {
-                    let fields = &event.fields;
-                    let row = json!({
-                        "event_id": event.id.to_string(),
-                        "owner_id": event.owner.to_string(),
-                        "title": fields.title,
-                        "capacity": fields.capacity.to_wire(),
-                        "waitlist_limit": fields.waitlist_limit,
-                        "start_ms": fields.start_time.as_millis(),
-                        "opens_ms": null,
-                        "status": event.status.as_str(),
-                        "version": event.version,
-                    });
-                    events.insert(event.id, row);
-                }
-                Change::Registration { registration, .. } => {
-                    let key = format!("{}:{}", fact.event, registration.user);
-                    let row = json!({
-                        "registration": key,
-                        "event_id": fact.event.to_string(),
-                        "user_id": registration.user.to_string(),
-                        "status": registration.status.as_str(),
-                        "joined_ms": registration.joined_at.as_millis(),
-                        "updated_ms": registration.updated_at.as_millis(),
-                        "ticket": registration.ticket,
-                        "checked_in_ms": registration.checked_in_at.map(Timestamp::as_millis),
-                    });
-                    registrations.insert(key, row);
-                }
-                Change::Banned(_) | Change::Unbanned { .. } | Change::Message { .. } => {}
-            }
-        }
-    }
-    (events.into_values().collect(), registrations.into_values().collect())
-}
-
-fn millis(column: &str) -> String {
-    format!("(extract(epoch FROM {column}) * 1000)::bigint")
-}
-
-fn events_in(table: &str) -> Vec<Value> {
-    rows(&format!(
-        "SELECT event_id, owner_id, title, capacity, waitlist_limit, {} AS start_ms, \
-         {} AS opens_ms, status, version FROM {table} ORDER BY event_id",
-        millis("start_time"),
-        millis("opens_at"),
-    ))
-}
-
-fn registrations_in(table: &str) -> Vec<Value> {
-    rows(&format!(
-        "SELECT registration, event_id, user_id, status, {} AS joined_ms, {} AS updated_ms, \
-         ticket, {} AS checked_in_ms FROM {table} ORDER BY registration",
-        millis("joined_at"),
-        millis("updated_at"),
-        millis("checked_in_at"),
-    ))
-}
 
 #[track_caller]
 fn until_equal(expected: &[Value], mut look: impl FnMut() -> Vec<Value>) {
@@ -392,6 +146,42 @@ fn the_tables_equal_the_fold_of_the_facts() {
     let said = cluster.run(&["lag", "--group", "connect-nothing"]);
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.out.contains("never read any of our flat topics"), "{}", said.out);
+}
+
+#[test]
+fn trends_are_rows_as_the_last_record_of_each_event_says() {
+    let (cluster, people) = trends::stage_on(cluster("trend-rows"), "trend_rows");
+    let codecs = codecs(&cluster);
+    let sink = Sink::of(&cluster, "trends-postgres.json").start();
+    let roles = format!("{},trending", trends::FRONT);
+    let running = Process::start_with(&cluster, &roles).until_ready();
+    let http = running.http;
+    let loud = trends::publish(http, &people[0], "Loud");
+    trends::publish(http, &people[0], "Quiet");
+    people[1..4].iter().for_each(|person| trends::join(http, person, &loud));
+    // What lists show comes from the same records.
+    trends::wait_for(http, &[("Loud", 18), ("Quiet", 0)]);
+    // Scores are worked out again and again: the rows follow.
+    let until_rows_are_as_told = || {
+        poll_for(|| {
+            let told = trends_told(&cluster, &codecs);
+            (trends_in(sink.table()) == told).then_some(told)
+        })
+    };
+    let told = until_rows_are_as_told();
+    let joins: Vec<_> = told.iter().map(|row| (&row["state"], &row["joins_24h"])).collect();
+    let ranked = json!("ranked");
+    assert!(joins.contains(&(&ranked, &json!(3))), "{told:?}");
+    assert!(joins.contains(&(&ranked, &json!(0))), "{told:?}");
+
+    // Called off: the row stays, and says that it is in no list.
+    let path = format!("/api/events/{loud}/cancel-event");
+    assert_eq!(trends::post(http, &people[0], &path, "c", &Value::Null).status, 200);
+    trends::wait_for(http, &[("Quiet", 0)]);
+    let told = until_rows_are_as_told();
+    let dropped = told.iter().find(|row| row["event_id"] == *loud).unwrap();
+    assert_eq!(dropped["state"], "dropped");
+    running.stop();
 }
 
 #[test]
