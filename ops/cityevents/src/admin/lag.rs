@@ -4,7 +4,7 @@
 //! One look tells where everybody stands. Who looks again and again gives each look to a
 //! [`Lookout`], which tells whether they get on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use cityevents_processors::{
 };
 use cityevents_runtime::lag::verdict::{Sample, Verdict, Window};
 use cityevents_runtime::lag::{Counts, Lag, expiry_warning, of_group_knowing, retention_of};
-use cityevents_runtime::log::{TopicDescription, TopicPartition};
+use cityevents_runtime::log::{GroupMember, TopicDescription, TopicPartition};
 use cityevents_schemas::catalog::{Topic, catalog};
 use cityevents_schemas::topic;
 use serde::{Deserialize, Serialize};
@@ -45,8 +45,11 @@ pub struct Row {
     pub seconds: Option<f64>,
     /// Whether it has lived through half of the time that it is kept.
     pub expires: bool,
-    /// Whether anybody is in the group.
+    /// Whether anybody is in the group; not known everywhere.
     pub has_members: Option<bool>,
+    /// Who of them holds the partition.
+    #[serde(default)]
+    pub owner: Option<String>,
     /// Where it stands, in words.
     pub verdict: String,
     /// Whether nothing is wrong, as far as one look tells.
@@ -116,14 +119,16 @@ pub fn rows(
     let mut rows = Vec::new();
     for group in groups {
         let before = rows.len();
-        let has_members = context.log().has_members(&group.name).unwrap_or_default();
+        let members = context.log().members(&group.name).unwrap_or_default();
+        let has_members = members.as_ref().map(|members| !members.is_empty());
+        let owners = owners(members.unwrap_or_default());
         for (topic, counts) in &group.topics {
             for partition in 0..topic.spec.partitions {
                 let place = TopicPartition::new(topic.spec.name.clone(), partition);
                 let row = row(context, &group, topic, &place, *counts, lookout);
                 // A group of others reads what it likes.
                 if group.is_ours || row.committed.is_some() || !row.good {
-                    rows.push(Row { has_members, ..row });
+                    rows.push(Row { has_members, owner: owners.get(&place).cloned(), ..row });
                 }
                 done += 1;
                 progress(done, total);
@@ -134,6 +139,14 @@ pub fn rows(
         }
     }
     Ok(rows)
+}
+
+/// Who holds which partition.
+fn owners(members: Vec<GroupMember>) -> HashMap<TopicPartition, String> {
+    let held = |GroupMember { name, partitions }: GroupMember| {
+        partitions.into_iter().map(move |place| (place, name.clone()))
+    };
+    members.into_iter().flat_map(held).collect()
 }
 
 /// A group that reads nothing of ours.
@@ -155,6 +168,7 @@ impl Row {
             seconds: None,
             expires: false,
             has_members: None,
+            owner: None,
             verdict: String::new(),
             good: true,
         }
@@ -248,10 +262,25 @@ impl Lookout {
             expires: row.expires,
             has_members: row.has_members,
         };
-        let key = (row.group.clone(), row.topic.clone(), row.partition);
-        let window = self.windows.entry(key).or_default();
+        let window = self.windows.entry(key_of(row)).or_default();
         window.push(sample);
         Some(window.verdict())
+    }
+
+    /// How the looks so far judge a group in a partition; `None` when nobody looked.
+    pub fn verdict(&self, row: &Row) -> Option<Verdict> {
+        self.windows.get(&key_of(row)).map(Window::verdict)
+    }
+
+    /// How many records a second came into a partition, and how many the group took from it, over
+    /// the looks so far.
+    pub fn pace(&self, row: &Row) -> Option<(f64, f64)> {
+        let window = self.windows.get(&key_of(row))?;
+        let (first, last) = (window.earliest()?, window.latest()?);
+        let seconds = (last.at_ms - first.at_ms).max(0) as f64 / 1_000.0;
+        let of = |from: u64, to: u64| to.saturating_sub(from) as f64 / seconds;
+        let took = first.committed.zip(last.committed).map_or(0.0, |(from, to)| of(from, to));
+        (seconds > 0.0).then(|| (of(first.end, last.end), took))
     }
 
     /// About when the record at `from` came, if it came after the last look. Exact stamps are for
@@ -271,6 +300,10 @@ impl Lookout {
         let share = (came > 0).then(|| before as f64 / came as f64)?;
         Some(last.at_ms + (passed_ms * share) as i64)
     }
+}
+
+fn key_of(row: &Row) -> (String, String, u32) {
+    (row.group.clone(), row.topic.clone(), row.partition)
 }
 
 #[cfg(test)]
@@ -313,7 +346,20 @@ mod tests {
         assert_eq!(lookout.judge(&seen(5, 11), 100_000), Some(Verdict::Stalled));
         let other = Row { partition: 4, ..seen(10, 10) };
         assert_eq!(lookout.judge(&other, 100_000), Some(Verdict::Ok));
-        let unseen = Row { end: None, ..other };
+        let unseen = Row { end: None, ..other.clone() };
         assert_eq!(lookout.judge(&unseen, 100_000), None);
+        assert_eq!(lookout.verdict(&seen(5, 11)), Some(Verdict::Stalled));
+        assert_eq!(lookout.verdict(&Row { partition: 5, ..other }), None, "nobody looked there");
+    }
+
+    #[test]
+    fn the_pace_is_what_came_and_what_was_taken_a_second() {
+        let mut lookout = Lookout::default();
+        assert_eq!(lookout.pace(&seen(0, 0)), None);
+        lookout.judge(&seen(10, 100), 0);
+        assert_eq!(lookout.pace(&seen(10, 100)), None, "one look has no pace");
+        lookout.judge(&seen(30, 150), 10_000);
+        lookout.judge(&seen(50, 300), 20_000);
+        assert_eq!(lookout.pace(&seen(50, 300)), Some((10.0, 2.0)));
     }
 }

@@ -102,6 +102,11 @@ impl Window {
         self.0.back()
     }
 
+    /// The oldest sample that is remembered.
+    pub fn earliest(&self) -> Option<&Sample> {
+        self.0.front()
+    }
+
     /// What the samples say.
     pub fn verdict(&self) -> Verdict {
         let Some(latest) = self.latest() else { return Verdict::Ok };

@@ -159,6 +159,15 @@ pub struct Watermarks {
     pub high: u64,
 }
 
+/// A member of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupMember {
+    /// Its name.
+    pub name: String,
+    /// The partitions that it holds.
+    pub partitions: Vec<TopicPartition>,
+}
+
 /// A group's progress in one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed {
@@ -418,11 +427,11 @@ pub trait Log: Send + Sync {
         partition: &TopicPartition,
     ) -> Result<Option<Committed>, LogError>;
 
-    /// Whether anybody is in a group; `None` where that is not known.
+    /// Who is in a group, and which partitions each of them holds; `None` where that is not known.
     ///
     /// # Errors
     /// When the log cannot be reached.
-    fn has_members(&self, _group: &str) -> Result<Option<bool>, LogError> {
+    fn members(&self, _group: &str) -> Result<Option<Vec<GroupMember>>, LogError> {
         Ok(None)
     }
 

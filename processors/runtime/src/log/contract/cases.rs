@@ -58,6 +58,7 @@ macro_rules! log_contract_group {
             the_newest_of_two_members_with_one_name_stays,
             later_assignments_have_higher_generations,
             topics_of_a_group_must_have_equal_partition_counts,
+            who_is_in_a_group_and_holds_what_is_told,
         );
     };
     (fenced, $make:path) => {

@@ -192,3 +192,32 @@ pub fn topics_of_a_group_must_have_equal_partition_counts(fixture: Fixture) {
     let joined = fixture.log.join(&fixture.name("group"), &topics, "a");
     assert_eq!(joined.err().map(|error| error.kind()), Some(LogErrorKind::Configuration));
 }
+
+/// To whoever asks, member or not; of a group that nobody was ever in, that nobody is.
+pub fn who_is_in_a_group_and_holds_what_is_told(fixture: Fixture) {
+    let topics = [fixture.topic("commands", 2), fixture.topic("facts", 2)];
+    let told = |group| fixture.log.members(&fixture.name(group)).unwrap();
+    assert!(told("nobody").is_none_or(|members| members.is_empty()));
+    let mut one = Worker::join(&fixture, &topics, "a");
+    settle(&fixture, &mut [&mut one], &[4]);
+    let mut other = Worker::join(&fixture, &topics, "b");
+    settle(&fixture, &mut [&mut one, &mut other], &[2, 2]);
+    fixture.eventually("two members with what they hold", || {
+        one.obey();
+        other.obey();
+        let mut members = told("group")?;
+        members.sort_by(|left, right| left.name.cmp(&right.name));
+        let held = |number: usize| -> Option<BTreeSet<TopicPartition>> {
+            members.get(number).map(|member| member.partitions.iter().cloned().collect())
+        };
+        let names: Vec<_> = members.iter().map(|member| &*member.name).collect();
+        (names == ["a", "b"] && held(0)? == one.owned && held(1)? == other.owned).then_some(())
+    });
+    drop(one);
+    settle(&fixture, &mut [&mut other], &[4]);
+    fixture.eventually("one member with everything", || {
+        other.obey();
+        let members = told("group")?;
+        (members.len() == 1 && members[0].partitions.len() == 4).then_some(())
+    });
+}

@@ -19,15 +19,18 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::groups::GroupMemberInfo;
 use rdkafka::statistics::Statistics;
 
+use super::assignment;
 use super::client::{Core, Plain};
 use super::errors::{failed, with_code};
 use super::metrics::KafkaMetrics;
 use super::options::KafkaOptions;
 use super::specs;
 use crate::log::{
-    Copies, LogError, LogErrorKind, TopicDescription, TopicPartition, TopicSpec, Watermarks,
+    Copies, GroupMember, LogError, LogErrorKind, TopicDescription, TopicPartition, TopicSpec,
+    Watermarks,
 };
 
 /// How long one look for a new topic's leaders waits for the next.
@@ -167,15 +170,22 @@ impl Clients {
     }
 
     /// Groups of the broker's own protocol (KIP-848) are not told of in the old way of asking.
-    pub(super) fn has_members(&self, group: &str) -> Result<Option<bool>, LogError> {
+    pub(super) fn members(&self, group: &str) -> Result<Option<Vec<GroupMember>>, LogError> {
         let found = self.client.client().fetch_group_list(Some(group), self.timeout);
         let found = found.map_err(|error| failed(&format!("asking for group {group}"), &error))?;
-        let state = found.groups().iter().find(|known| known.name() == group);
-        Ok(match state.map(|known| known.state()) {
-            Some("Empty") => Some(false),
-            Some("Stable" | "PreparingRebalance" | "CompletingRebalance") => Some(true),
-            _ => None,
-        })
+        let known = found.groups().iter().find(|known| known.name() == group);
+        let Some(known) = known else { return Ok(None) };
+        let is_told = ["Empty", "Stable", "PreparingRebalance", "CompletingRebalance"];
+        if !is_told.contains(&known.state()) {
+            return Ok(None);
+        }
+        let member = |member: &GroupMemberInfo| GroupMember {
+            name: assignment::name_of(member.id()).to_owned(),
+            // Nobody holds anything in the middle of a rebalance.
+            partitions: assignment::partitions(member.assignment().unwrap_or_default())
+                .unwrap_or_default(),
+        };
+        Ok(Some(known.members().iter().map(member).collect()))
     }
 
     pub(super) fn make(

@@ -6,6 +6,7 @@
 //! that was shut out writes nothing more.
 
 mod admin;
+mod assignment;
 mod client;
 mod errors;
 mod fenced;
@@ -33,8 +34,8 @@ use self::pump::Pump;
 use self::reader::KafkaReader;
 use self::topics::Topics;
 use super::{
-    Committed, Copies, FencedWriter, Isolation, Log, LogError, LogErrorKind, Member, Producer,
-    Reader, TopicDescription, TopicPartition, TopicSpec, Watermarks,
+    Committed, Copies, FencedWriter, GroupMember, Isolation, Log, LogError, LogErrorKind, Member,
+    Producer, Reader, TopicDescription, TopicPartition, TopicSpec, Watermarks,
 };
 
 /// How often clients that are asked now and then hand over what they have to tell.
@@ -166,8 +167,8 @@ impl Log for KafkaLog {
         self.inner.groups.committed(group, partition)
     }
 
-    fn has_members(&self, group: &str) -> Result<Option<bool>, LogError> {
-        self.inner.topics.has_members(group)
+    fn members(&self, group: &str) -> Result<Option<Vec<GroupMember>>, LogError> {
+        self.inner.topics.members(group)
     }
 
     fn fenced(&self, identity: &str) -> Result<Box<dyn FencedWriter>, LogError> {

@@ -8,7 +8,8 @@ use super::admin::Clients;
 use super::metrics::KafkaMetrics;
 use super::options::KafkaOptions;
 use crate::log::{
-    Copies, LogError, LogErrorKind, TopicDescription, TopicPartition, TopicSpec, Watermarks,
+    Copies, GroupMember, LogError, LogErrorKind, TopicDescription, TopicPartition, TopicSpec,
+    Watermarks,
 };
 
 /// Asks for topics and makes them. A client that has lost every broker never finds one again, so
@@ -58,9 +59,9 @@ impl Topics {
         self.ask(|clients| clients.watermarks(partition))
     }
 
-    /// Whether anybody is in a group, if its coordinator tells.
-    pub(super) fn has_members(&self, group: &str) -> Result<Option<bool>, LogError> {
-        self.ask(|clients| clients.has_members(group))
+    /// Who is in a group, if its coordinator tells.
+    pub(super) fn members(&self, group: &str) -> Result<Option<Vec<GroupMember>>, LogError> {
+        self.ask(|clients| clients.members(group))
     }
 
     pub(super) fn make(&self, spec: &TopicSpec) -> Result<TopicDescription, LogError> {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::log::{Generation, LogError, LogErrorKind, MemberEvent, TopicPartition};
+use crate::log::{Generation, GroupMember, LogError, LogErrorKind, MemberEvent, TopicPartition};
 
 #[derive(Debug, Default)]
 pub(super) struct Group {
@@ -87,6 +87,16 @@ impl Group {
         };
         let let_go = hold.leaving.as_ref().is_some_and(|(_, gone)| gone.contains(&place.topic));
         hold.instance == instance && !let_go && self.topics.contains(&place.topic)
+    }
+
+    /// Everybody, and what each of them holds.
+    pub(super) fn members(&self) -> Vec<GroupMember> {
+        let member = |(name, seat): (&String, &Seat)| {
+            let held = self.held.keys().flat_map(|number| self.places(&[*number]));
+            let partitions = held.filter(|place| self.owns(seat.instance, place)).collect();
+            GroupMember { name: name.clone(), partitions }
+        };
+        self.members.iter().map(member).collect()
     }
 
     /// Lets go of partitions that are to move.

@@ -10,7 +10,9 @@ use super::engine::Engine;
 use super::group::Group;
 use super::queue::{Answer, Job, closed};
 use super::store::Progress;
-use crate::log::{Committed, LogError, LogErrorKind, Member, MemberEvent, TopicPartition};
+use crate::log::{
+    Committed, GroupMember, LogError, LogErrorKind, Member, MemberEvent, TopicPartition,
+};
 
 /// Most bytes of metadata beside a committed offset.
 const METADATA_BYTES_MAX: usize = 4096;
@@ -36,6 +38,11 @@ impl Groups {
     /// A group's progress.
     pub(super) fn committed(&self, group: &str, place: &TopicPartition) -> Option<Committed> {
         self.state.lock().progress.get(group)?.get(place).cloned()
+    }
+
+    /// Who is in a group, and what each of them holds.
+    pub(super) fn members(&self, group: &str) -> Vec<GroupMember> {
+        self.state.lock().groups.get(group).map(Group::members).unwrap_or_default()
     }
 
     /// Notes progress that the writer is about to write. Whoever reads it before it is durable

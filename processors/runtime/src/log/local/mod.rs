@@ -48,8 +48,8 @@ use self::producer::LocalProducer;
 use self::reader::LocalReader;
 pub use self::stats::LocalStats;
 use super::{
-    Committed, FencedWriter, Isolation, Log, LogError, LogErrorKind, Member, Producer, Reader,
-    TopicDescription, TopicPartition, TopicSpec, Watermarks,
+    Committed, FencedWriter, GroupMember, Isolation, Log, LogError, LogErrorKind, Member, Producer,
+    Reader, TopicDescription, TopicPartition, TopicSpec, Watermarks,
 };
 
 /// A log in a folder of this machine. The folder is free again when the log and everything that
@@ -142,6 +142,10 @@ impl Log for LocalLog {
         partition: &TopicPartition,
     ) -> Result<Option<Committed>, LogError> {
         Ok(self.engine.groups().committed(group, partition))
+    }
+
+    fn members(&self, group: &str) -> Result<Option<Vec<GroupMember>>, LogError> {
+        Ok(Some(self.engine.groups().members(group)))
     }
 
     fn fenced(&self, identity: &str) -> Result<Box<dyn FencedWriter>, LogError> {

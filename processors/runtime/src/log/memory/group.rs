@@ -8,7 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::log::{Committed, Generation, LogError, LogErrorKind, MemberEvent, TopicPartition};
+use crate::log::{
+    Committed, Generation, GroupMember, LogError, LogErrorKind, MemberEvent, TopicPartition,
+};
 
 /// How long a member has for letting go of a revoked partition.
 pub(super) const RELEASE_DEADLINE_MS: i64 = 30_000;
@@ -132,6 +134,17 @@ impl Group {
             self.topics.iter().map(of).collect::<Vec<_>>()
         };
         self.holders.iter().flat_map(places).collect()
+    }
+
+    /// Everybody, and what each of them holds, by the group's own book.
+    pub(super) fn members(&self) -> Vec<GroupMember> {
+        let owners = self.owners();
+        let member = |name: &String| {
+            let held = owners.iter().filter(|(_, owner)| *owner == name);
+            let partitions = held.map(|(place, _)| place.clone()).collect();
+            GroupMember { name: name.clone(), partitions }
+        };
+        self.members.keys().map(member).collect()
     }
 
     /// Lets go of revoked partitions; a number is free when it is released for all topics.

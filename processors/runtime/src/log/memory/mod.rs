@@ -32,8 +32,8 @@ use self::reader::MemoryReader;
 use self::storage::Storage;
 use crate::log::clock::Clock;
 use crate::log::{
-    Committed, FencedWriter, Isolation, Log, LogError, LogErrorKind, Member, PollLimit, Producer,
-    Reader, Record, TopicDescription, TopicPartition, TopicSpec, Watermarks,
+    Committed, FencedWriter, GroupMember, Isolation, Log, LogError, LogErrorKind, Member,
+    PollLimit, Producer, Reader, Record, TopicDescription, TopicPartition, TopicSpec, Watermarks,
 };
 
 /// Longest wait of one call, so that a time-out of any size can be added to the present.
@@ -278,6 +278,11 @@ impl Log for MemoryLog {
     ) -> Result<Option<Committed>, LogError> {
         let state = self.shared.state.lock();
         Ok(state.groups.get(group).and_then(|group| group.committed(partition)))
+    }
+
+    fn members(&self, group: &str) -> Result<Option<Vec<GroupMember>>, LogError> {
+        let state = self.shared.state.lock();
+        Ok(Some(state.groups.get(group).map(Group::members).unwrap_or_default()))
     }
 
     fn fenced(&self, identity: &str) -> Result<Box<dyn FencedWriter>, LogError> {
