@@ -4,6 +4,7 @@
 mod admin;
 mod cli;
 mod commands;
+mod console;
 mod instance;
 mod load;
 mod output;

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use cityevents_kit::Config;
 
 use crate::cli::FAILURE;
-use crate::instance::roles::ProcessRoles;
+use crate::console;
+use crate::instance::roles::{ProcessRole, ProcessRoles};
 use crate::instance::{self, Instance};
 use crate::output;
 
@@ -48,4 +49,7 @@ fn announce(config: &Config, roles: &ProcessRoles, instance: &Instance) {
     let place = instance.http().map_or_else(String::new, |http| format!(" at http://{http}"));
     let ops = instance.ops();
     output::line(&format!("{who} is ready{place} (operations at http://{ops})"));
+    if roles.has(ProcessRole::Lag) {
+        output::line(&format!("what it is doing: http://{ops}{}", console::PATH));
+    }
 }

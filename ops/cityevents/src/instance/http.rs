@@ -1,4 +1,4 @@
-//! The listeners: routes that write, routes that read, and the operations beside them.
+//! The public listener: routes that write, routes that read, and pages.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,16 +27,14 @@ use cityevents_ingest::{
 use cityevents_kit::breaker::BreakerMetrics;
 use cityevents_kit::http::{CallClass, Edge, EdgeParts, RoutePolicy, ServeOptions, serve};
 use cityevents_kit::keys::{self, ApiKeys, TokenSigner, TokenVerifier};
-use cityevents_kit::ops_listener::{ops_router, public_health_router};
+use cityevents_kit::ops_listener::public_health_router;
 use cityevents_kit::pictures::PictureAddresses;
 use cityevents_kit::seal::{CursorSealer, InstanceSecret, VisitorCookies};
 use cityevents_kit::telemetry::{HttpMetrics, MetricsRegistry};
 use cityevents_kit::{Component, Config, Lifecycle, Stage};
 use cityevents_processors::projection;
-use cityevents_runtime::log::TopicPartition;
 use cityevents_schemas::topic;
 use cityevents_views::Views;
-use serde_json::json;
 use tokio::net::TcpListener;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -175,19 +173,10 @@ pub(super) async fn start(
     Ok(address)
 }
 
-/// The operations listener.
-pub(super) async fn start_operations(parts: &Parts<'_>) -> anyhow::Result<SocketAddr> {
-    let Parts { config, lifecycle, context, .. } = parts;
-    let assignment = assignment((*context).clone());
-    let operations = ops_router((*lifecycle).clone(), parts.metrics.clone(), assignment)
-        .merge(admin::routes((*context).clone()));
-    let (listener, address) = bind(config.ops.listen, "--ops-listen").await?;
-    let component = lifecycle.register("operations", Stage::Log, STOP_BUDGET);
-    tokio::spawn(serve(listener, operations, ServeOptions::of_ops(config), component));
-    Ok(address)
-}
-
-async fn bind(address: SocketAddr, option: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
+pub(super) async fn bind(
+    address: SocketAddr,
+    option: &str,
+) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(address).await.with_context(|| {
         format!("cannot listen on {address}; give another address with {option}")
     })?;
@@ -399,23 +388,4 @@ fn policy(method: &Method, route: Option<&str>) -> RoutePolicy {
         .or_else(|| media::route_policy(method, route))
         .or_else(|| web::route_policy(method, route))
         .unwrap_or(RoutePolicy::GENERAL)
-}
-
-/// Which partitions this process works on, and how far commands and facts are.
-fn assignment(context: admin::Context) -> cityevents_kit::ops_listener::Assignment {
-    Arc::new(move || {
-        let source = &context.source;
-        let marks = |topic: &Arc<str>, partition| {
-            let partition = TopicPartition::new(topic.clone(), partition);
-            source.log.watermarks(&partition).map(|marks| marks.high).ok()
-        };
-        let rows = (0..context.partitions).map(|partition| {
-            json!({
-                "partition": partition,
-                "commands": marks(&source.commands, partition),
-                "facts": marks(&source.facts, partition),
-            })
-        });
-        rows.collect()
-    })
 }

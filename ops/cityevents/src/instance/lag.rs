@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicU64;
 
+use cityevents_kit::telemetry::MetricsRegistry;
 use cityevents_kit::{Component, Config};
 use cityevents_runtime::lag::verdict::Verdict;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -15,8 +16,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::admin;
-use crate::admin::dead_letter_depth::Depth;
-use crate::admin::lag::{Lookout, Row, rows};
+use crate::admin::lag::{Row, rows};
+use crate::console::Board;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct GroupLabels {
@@ -106,20 +107,23 @@ impl LagMetrics {
     }
 }
 
-/// Looks until the shutdown.
+/// Looks until the shutdown, and puts what it sees on the board.
 pub(super) fn run(
     component: Component,
     config: &Config,
     context: &admin::Context,
     metrics: &LagMetrics,
+    board: &Board,
+    registry: &MetricsRegistry,
 ) {
-    let mut lookout = Lookout::default();
-    let mut depth = Depth::default();
     let mut shown = BTreeSet::new();
     loop {
-        match rows(context, &config.lag.groups, &lookout, &mut |_, _| {}) {
+        board.note(registry, context.source.clock.now_ms());
+        let looked = rows(context, &config.lag.groups, &board.lookout.read(), &mut |_, _| {});
+        match looked {
             Ok(rows) => {
                 let now_ms = context.source.clock.now_ms();
+                let mut lookout = board.lookout.write();
                 let judged: Vec<_> = rows
                     .into_iter()
                     .map(|row| {
@@ -127,6 +131,7 @@ pub(super) fn run(
                         (row, verdict)
                     })
                     .collect();
+                drop(lookout);
                 metrics.show(&judged, &mut shown);
                 component.ready();
             }
@@ -136,7 +141,8 @@ pub(super) fn run(
                 component.degraded(format!("nobody can be asked how far they are: {error:#}"));
             }
         }
-        match depth.look(context) {
+        let letters = board.depth.lock().look(context);
+        match letters {
             Ok(found) => {
                 for (topic, count) in found {
                     let count = i64::try_from(count).unwrap_or(i64::MAX);

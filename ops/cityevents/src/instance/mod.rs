@@ -10,6 +10,7 @@ mod key_store;
 mod lag;
 mod leaver;
 mod mails;
+mod operations;
 mod pictures;
 mod probe;
 mod registry;
@@ -39,6 +40,7 @@ pub use self::stores::{
     open_views, scylla_options, tables_record,
 };
 use self::workers::Workers;
+use crate::console::Board;
 
 /// A running instance.
 pub struct Instance {
@@ -100,8 +102,9 @@ async fn start_parts(
     if roles.has(ProcessRole::Publisher) {
         tokio::task::block_in_place(|| workers.publisher())?;
     }
-    if roles.has(ProcessRole::Lag) {
-        workers.lag(metrics.register(lag::LagMetrics::new));
+    let board = roles.has(ProcessRole::Lag).then(Arc::<Board>::default);
+    if let Some(board) = &board {
+        workers.lag(metrics.register(lag::LagMetrics::new), board.clone());
         if config.lag.probe && !roles.serve_http() {
             probe::start(&parts)?;
         }
@@ -129,7 +132,7 @@ async fn start_parts(
             http = Some(http::start(&parts, &views, &progress).await?);
         }
     }
-    let ops = http::start_operations(&parts).await?;
+    let ops = operations::start(&parts, board).await?;
     lifecycle.all_registered();
     let running = match http {
         Some(http) if !config.is_cluster() => Some(Running::announce(data, http, ops)?),

@@ -35,6 +35,7 @@ use super::lag::{self, LagMetrics};
 use super::mails::{self, Accounts};
 use super::snapshots::{self, Schedule};
 use crate::admin::Context;
+use crate::console::Board;
 
 /// How often the probes look at a host.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -287,10 +288,13 @@ impl Workers<'_> {
     }
 
     /// Looks how far every group is behind.
-    pub(super) fn lag(&self, metrics: LagMetrics) {
+    pub(super) fn lag(&self, metrics: LagMetrics, board: Arc<Board>) {
         let component = self.lifecycle.register("lag", Stage::Workers, STOP_BUDGET);
         let (config, context) = (self.config.clone(), self.context.clone());
-        tokio::task::spawn_blocking(move || lag::run(component, &config, &context, &metrics));
+        let registry = self.metrics.clone();
+        tokio::task::spawn_blocking(move || {
+            lag::run(component, &config, &context, &metrics, &board, &registry);
+        });
     }
 
     fn stop_standbys_in_time(&self, pool: &StandbyPool<Registration>) {

@@ -15,6 +15,7 @@ mod calls;
 mod cli;
 mod command_line;
 mod compose;
+mod console;
 mod crash;
 mod crowd;
 mod dead_letters;

@@ -21,12 +21,39 @@ use super::{Context, Progress};
 const READ: PollLimit = PollLimit { records: 8_192, bytes: 8 << 20 };
 const READ_WAIT: Duration = Duration::from_secs(10);
 
+/// What happened to an event, as far as it concerns one person or anybody.
+pub struct Explained {
+    /// Where it is.
+    pub partition: u32,
+    /// Every command and what became of it, in log order; none where nothing is known of the event.
+    pub steps: Vec<Value>,
+    /// What is missing in the steps.
+    pub notes: Vec<String>,
+}
+
 pub(super) fn explain(
     context: &Context,
     event: &EventId,
     user: Option<&UserId>,
     progress: Progress<'_>,
 ) -> anyhow::Result<Value> {
+    let Explained { partition, steps, notes } = steps(context, event, user, progress)?;
+    anyhow::ensure!(!steps.is_empty(), "nothing in the log concerns event {event}");
+    Ok(
+        json!({ "event": event.to_string(), "partition": partition, "steps": steps, "notes": notes }),
+    )
+}
+
+/// Follows an event through the log.
+///
+/// # Errors
+/// When the facts cannot be read from their beginning.
+pub fn steps(
+    context: &Context,
+    event: &EventId,
+    user: Option<&UserId>,
+    progress: Progress<'_>,
+) -> anyhow::Result<Explained> {
     let source = &context.source;
     let count = context.log().describe(&source.facts)?.spec.partitions;
     let number = partition_of(event.to_string().as_bytes(), count);
@@ -58,10 +85,7 @@ pub(super) fn explain(
         }
         progress(follower.offset(), high);
     }
-    let steps = told.steps;
-    anyhow::ensure!(!steps.is_empty(), "nothing in the log concerns event {event}");
-    let notes = commands.notes();
-    Ok(json!({ "event": event.to_string(), "partition": number, "steps": steps, "notes": notes }))
+    Ok(Explained { partition: number, steps: told.steps, notes: commands.notes() })
 }
 
 /// What is told of an event, link by link.
