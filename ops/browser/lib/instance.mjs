@@ -7,7 +7,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const READY = /cityevents is ready at (http:\/\/\S+) /;
+const READY = /cityevents is ready at http:\/\/\S+ \(operations at (http:\/\/[^)\s]+)\)/;
 
 /** A port that is free now. */
 export async function freePort() {
@@ -38,6 +38,8 @@ export async function startInstance(port, settings = {}) {
   const instance = {
     url,
     data: join(folder, 'data'),
+    /** Where its operations listener is. */
+    ops: '',
     log: '',
     async stop() {
       child.kill('SIGTERM');
@@ -48,7 +50,10 @@ export async function startInstance(port, settings = {}) {
   await new Promise((resolve, reject) => {
     const read = (part) => {
       instance.log += part;
-      if (READY.test(instance.log)) resolve();
+      const ready = READY.exec(instance.log);
+      if (!ready) return;
+      instance.ops = ready[1];
+      resolve();
     };
     child.stdout.on('data', read);
     child.stderr.on('data', read);
