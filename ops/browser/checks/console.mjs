@@ -151,10 +151,12 @@ test('without scripts the page is whole, and a link loads it anew', async () => 
   assert.equal(await page.getByRole('button', { name: 'Pause' }).count(), 0);
   const before = await topic(page, 'event-commands').textContent();
   await people.join(await people.event());
-  await page.getByRole('link', { name: 'Load this page again' }).click();
-  await page.waitForLoadState();
-  const after = await topic(page, 'event-commands').textContent();
-  assert.notEqual(after, before);
+  // A look is good for a moment: who loads at once may get the same.
+  for (let after = before; after === before; ) {
+    await page.getByRole('link', { name: 'Load this page again' }).click();
+    await page.waitForLoadState();
+    after = await topic(page, 'event-commands').textContent();
+  }
   assert.deepEqual(page.complaints, []);
   await page.context().close();
 });

@@ -12,11 +12,13 @@ const TOKENS = 20;
 /** People of an instance on a folder of this machine. */
 export function crowd(city) {
   const tokens = [];
+  // Tokens are for one address only.
+  const env = { ...process.env, CITYEVENTS__HTTP__PUBLIC_URL: city.url };
 
   function token() {
     if (tokens.length === 0) {
       const words = ['token', '--data', city.data, '--ttl', '2h', '--count', String(TOKENS)];
-      const said = execFileSync(process.env.CITYEVENTS_BINARY, words, { encoding: 'utf8' });
+      const said = execFileSync(process.env.CITYEVENTS_BINARY, words, { encoding: 'utf8', env });
       tokens.push(...said.trim().split('\n'));
     }
     return tokens.pop();

@@ -279,7 +279,8 @@ impl Lookout {
         let (first, last) = (window.earliest()?, window.latest()?);
         let seconds = (last.at_ms - first.at_ms).max(0) as f64 / 1_000.0;
         let of = |from: u64, to: u64| to.saturating_sub(from) as f64 / seconds;
-        let took = first.committed.zip(last.committed).map_or(0.0, |(from, to)| of(from, to));
+        let began = first.committed.unwrap_or(first.low);
+        let took = last.committed.map_or(0.0, |to| of(began, to));
         (seconds > 0.0).then(|| (of(first.end, last.end), took))
     }
 

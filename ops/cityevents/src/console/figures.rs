@@ -134,6 +134,8 @@ impl Figures {
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("# HELP cityevents_") {
                 if let Some((name, meaning)) = rest.split_once(' ') {
+                    // What follows is for those who write alerts.
+                    let meaning = meaning.split(';').next().unwrap_or(meaning);
                     let meaning = meaning.trim_end_matches('.').to_owned();
                     figures.meanings.insert(name.to_owned(), meaning);
                 }
