@@ -124,8 +124,11 @@ fn what_needs_nobody_is_said_in_three_words() {
 fn what_needs_somebody_comes_first_with_its_section_of_the_runbook() {
     let runbook = include_str!("../../../docs/RUNBOOK.md");
     let page = text(&everything_is_wrong(), None);
-    let named: Vec<_> =
-        page.split("· runbook: <code>").skip(1).filter_map(|after| after.split('<').next()).collect();
+    let named: Vec<_> = page
+        .split("· runbook: <code>")
+        .skip(1)
+        .filter_map(|after| after.split('<').next())
+        .collect();
     assert_eq!(named.len(), 12, "as many as are written out");
     for name in named {
         assert!(runbook.contains(&format!("\n## {name}\n")), "{name} is not in the runbook");

@@ -19,7 +19,17 @@ fn probes_are_decided_and_a_group_that_nobody_is_in_is_stopped_until_somebody_is
     let decided = "cityevents_lag_probe_seconds_count";
     poll_for(|| (figure(&watching, decided)? >= f64::from(2 * PARTITIONS)).then_some(()));
 
+    let says = |process: &Process<'_>, words: &str| {
+        web::once(process.ops, "GET", "/console", &[], b"").text().contains(words)
+    };
+    assert!(says(&worker, "The console is in another process"));
+    // One member holds both partitions; the page names it.
+    poll_for(|| says(&watching, ": 0–1</td>").then_some(()));
+
     worker.stop();
+    poll_for(|| {
+        says(&watching, &format!("nobody works as {}registration", cluster.prefix())).then_some(())
+    });
     let failures = r#"cityevents_lag_probe_failures_total{reason="undecided"}"#;
     poll_for(|| (figure(&watching, failures)? >= 1.0).then_some(()));
     let group = format!("{}registration", cluster.prefix());
