@@ -135,7 +135,8 @@ fn an_event_a_person_and_a_command_lead_to_what_happened() {
     assert!(!whole.contains("Lantern walk"), "ids and numbers, and no texts: {whole}");
 
     let of_one = explain(&format!("{event}+{}", people[2].user)).text();
-    assert!(of_one.contains("event_full") && !of_one.contains(&people[1].user), "{of_one}");
+    assert!(of_one.contains("event_full: "), "with what stood against it: {of_one}");
+    assert!(!of_one.contains(&format!("{} joined", people[1].user)), "{of_one}");
 
     for (command, what) in [(taken, "accepted"), (refused, "refused")] {
         let found = explain(&command.to_string());
