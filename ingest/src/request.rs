@@ -8,7 +8,7 @@ use axum::http::header::{HeaderName, IF_MATCH};
 use axum::http::request::Parts;
 use cityevents_kit::http::RequestContext;
 use cityevents_kit::problem::{InvalidFields, Problem};
-use cityevents_schemas::trace::TraceParent;
+use cityevents_trace::TraceParent;
 
 use crate::answer::submit_problem;
 use crate::routes::IngestState;
@@ -69,7 +69,7 @@ impl FromRequestParts<IngestState> for WriteHeaders {
             key: key(headers, &mut invalid),
             wait: wait(headers, &mut invalid),
             if_match: if_match(headers, &mut invalid),
-            trace: context.and_then(|context| TraceParent::parse(&context.trace().traceparent())),
+            trace: context.map(|context| *context.trace().own()),
             is_tls: context.is_some_and(RequestContext::is_tls),
         };
         invalid.into_result().map(|()| found)

@@ -8,6 +8,7 @@ use cityevents_runtime::log::{Headers, Outgoing, Record};
 use cityevents_runtime::retry::OrderKey;
 use cityevents_schemas::cloudevents::{self, header};
 use cityevents_schemas::message::{Email, EmailContent, encode_email};
+use cityevents_trace::TraceParent;
 
 /// Type of a mail's record, before the name of its template.
 pub const TYPE_PREFIX: &str = "cityevents.email.";
@@ -50,6 +51,13 @@ pub fn key_of(recipient: &UserId) -> Bytes {
     let hash =
         blake3::derive_key("cityevents 2026 key of mails to an account", recipient.as_bytes());
     Bytes::from(blake3::Hash::from_bytes(hash).to_hex()[..16].to_owned())
+}
+
+/// Headers that say which trace something belongs to, and nothing else.
+pub fn trace_headers(trace: &TraceParent) -> Headers {
+    let mut headers = HeadersBuilder::default();
+    headers.push(header::TRACE_PARENT, trace.to_string().as_bytes());
+    headers.build()
 }
 
 /// The record of a mail. `trace` are the headers of whatever caused it.

@@ -17,7 +17,9 @@ use cityevents_runtime::chain::Cursor;
 use cityevents_runtime::consumer::FactSink;
 use cityevents_runtime::follower::{LinkedRecord, Position};
 use cityevents_runtime::host::TaskError;
+use cityevents_runtime::spans::Spans;
 use cityevents_schemas::message::{Closed, ClosedVerdict, Link, decode_link};
+use cityevents_trace::Tracer;
 use cityevents_views::staff_acts::{StaffAct, StaffDeed};
 use cityevents_views::{
     BanRow, CountersRow, EventRow, Mutation, OutcomeRow, OutcomeVerdict, ProgressRow,
@@ -41,12 +43,20 @@ pub struct Projection {
     views: Views,
     partition: u32,
     on_progress: OnProgress,
+    spans: Spans,
 }
 
 impl Projection {
     /// For one partition of the facts.
     pub fn new(views: Views, partition: u32, on_progress: OnProgress) -> Self {
-        Self { views, partition, on_progress }
+        Self { views, partition, on_progress, spans: Spans::off() }
+    }
+
+    /// With spans of facts whose traces are kept.
+    #[must_use]
+    pub fn traced(mut self, tracer: Tracer) -> Self {
+        self.spans = Spans::new(tracer, "projection write", "projection batch");
+        self
     }
 }
 
@@ -72,6 +82,8 @@ impl FactSink for Projection {
     }
 
     fn write(&mut self, links: &[LinkedRecord], after: Position) -> Result<(), TaskError> {
+        let spans = self.spans.begin(self.partition, links.iter().map(|link| &link.record));
+        let each = spans.each();
         let (mut rows, mut acts) = (Rows::default(), Vec::new());
         for linked in links {
             let value = linked.record.value.as_deref().unwrap_or_default();
@@ -97,6 +109,7 @@ impl FactSink for Projection {
         mutations.push(progress);
         block_on(self.views.write.write(mutations)).map_err(from_views)?;
         (self.on_progress)(self.partition, Some(after.offset));
+        spans.end(each);
         Ok(())
     }
 }

@@ -5,9 +5,9 @@
 use std::fmt::Write as _;
 
 use cityevents_domain::time::Timestamp;
+use cityevents_trace::{TraceParent, is_valid_state};
 
 use crate::rfc3339::{self, Rfc3339};
-use crate::trace::{TraceParent, is_valid_state};
 
 /// Names of the headers.
 pub mod header {
@@ -26,9 +26,9 @@ pub mod header {
     /// What the value is.
     pub const CONTENT_TYPE: &str = "content-type";
     /// Which trace it belongs to.
-    pub const TRACE_PARENT: &str = "traceparent";
+    pub const TRACE_PARENT: &str = cityevents_trace::TRACE_PARENT;
     /// What tracing systems add.
-    pub const TRACE_STATE: &str = "tracestate";
+    pub const TRACE_STATE: &str = cityevents_trace::TRACE_STATE;
 }
 
 /// The version of CloudEvents that we write.

@@ -12,7 +12,6 @@ pub mod catalog;
 pub mod cloudevents;
 pub mod message;
 pub mod rfc3339;
-pub mod trace;
 pub mod wire;
 
 mod codec;

@@ -13,6 +13,7 @@ use cityevents_domain::ids::{EventId, UserId};
 use cityevents_domain::registration::RegistrationStatus;
 use cityevents_kit::Component;
 use cityevents_kit::event_body::is_ended;
+use cityevents_kit::telemetry::AccountHash;
 use cityevents_views::records::{Place, PlacesQuery};
 use cityevents_views::{BoxFuture, RegistrationRow};
 use futures::StreamExt as _;
@@ -114,7 +115,8 @@ impl Identity {
         let identity = self.clone();
         tokio::spawn(async move {
             if let Err(error) = identity.leave_events(&user).await {
-                tracing::warn!(%error, account = %user, "events are left later: {error}");
+                let account_hash = AccountHash::of(&user);
+                tracing::warn!(%error, %account_hash, "events are left later: {error}");
             }
         });
     }

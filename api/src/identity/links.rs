@@ -5,6 +5,8 @@
 
 use cityevents_domain::ids::UserId;
 use cityevents_domain::time::Timestamp;
+use cityevents_kit::telemetry::AccountHash;
+use cityevents_trace::Scope;
 use cityevents_views::BoxFuture;
 
 use super::one_time::Purpose;
@@ -43,11 +45,12 @@ impl Identity {
     /// tell whether there is an account.
     pub(super) fn mail_in_background(&self, purpose: Purpose, account: Account) {
         let identity = self.clone();
-        tokio::spawn(async move {
+        tokio::spawn(Scope::carry(async move {
             if let Err(error) = identity.mail_link(purpose, &account).await {
-                tracing::error!(%error, account = %account.id, "a mail is not sent: {error}");
+                let account_hash = AccountHash::of(&account.id);
+                tracing::error!(%error, %account_hash, "a mail is not sent: {error}");
             }
-        });
+        }));
     }
 
     async fn mail_link(&self, purpose: Purpose, account: &Account) -> Result<(), IdentityError> {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cityevents_runtime::log::LogErrorKind;
+use cityevents_trace::Span;
 use parking_lot::Mutex;
 
 /// One command of a batch.
@@ -47,9 +48,21 @@ struct State {
     /// How long the last decision took to come.
     decided_after: Option<Duration>,
     waiting: Option<(Until, Waker)>,
+    /// Of handing them to the log.
+    span: Option<Span>,
 }
 
 impl State {
+    /// The log has said what it has to say of a line.
+    fn count_settled(&mut self) {
+        self.queued -= 1;
+        if self.queued == 0
+            && let Some(span) = self.span.take()
+        {
+            span.end();
+        }
+    }
+
     fn is_reached(&self, until: Until) -> bool {
         match until {
             Until::Durable => self.queued == 0,
@@ -77,9 +90,16 @@ impl Batch {
                 undecided: count,
                 decided_after: None,
                 waiting: None,
+                span: None,
             }),
             handed_over: Instant::now(),
         }
+    }
+
+    /// With a span that ends when the log has said of all lines whether it has them.
+    pub(crate) fn traced(mut self, span: Option<Span>) -> Self {
+        self.state.get_mut().span = span;
+        self
     }
 
     /// The log has these lines. Returns who is to be woken.
@@ -89,7 +109,7 @@ impl Batch {
         for line in lines {
             if let Some(known @ Line::Queued) = state.lines.get_mut(line as usize) {
                 *known = Line::Durable;
-                state.queued -= 1;
+                state.count_settled();
             }
         }
         state.wake()
@@ -109,7 +129,12 @@ impl Batch {
             {
                 let was_queued = *known == Line::Queued;
                 *known = Line::Failed(kind);
-                state.queued -= u32::from(was_queued);
+                if let Some(span) = &mut state.span {
+                    span.fail("not appended");
+                }
+                if was_queued {
+                    state.count_settled();
+                }
                 state.undecided -= 1;
             }
         }
@@ -124,7 +149,7 @@ impl Batch {
         let before = std::mem::replace(known, Line::Replied(reply));
         match before {
             Line::Queued => {
-                state.queued -= 1;
+                state.count_settled();
                 state.undecided -= 1;
             }
             Line::Durable => state.undecided -= 1,

@@ -20,7 +20,7 @@ use cityevents_runtime::log::{Log, LogError, LogErrorKind, Outgoing, TopicPartit
 use cityevents_runtime::replies::ReplyTo;
 use cityevents_schemas::message::{ReplyVerdict, decode_reply};
 use cityevents_schemas::topic;
-use cityevents_schemas::trace::TraceParent;
+use cityevents_trace::{Scope, Span, SpanKind, TraceParent, Tracer};
 use tokio::sync::Semaphore;
 
 use self::appender::{Appender, HandOverError, Job};
@@ -53,6 +53,8 @@ pub struct ClientOptions {
     pub queue_delay_target: Duration,
     /// Most bytes of commands appended and not yet answered.
     pub in_flight_bytes_max: usize,
+    /// Gives spans of commands whose traces are kept.
+    pub tracer: Tracer,
 }
 
 impl Default for ClientOptions {
@@ -62,6 +64,7 @@ impl Default for ClientOptions {
             instance: "local".to_owned(),
             queue_delay_target: Duration::from_millis(100),
             in_flight_bytes_max: 64 << 20,
+            tracer: Tracer::off(),
         }
     }
 }
@@ -80,6 +83,7 @@ struct Shared {
     partitions: u32,
     reply_partition: u32,
     clock: SystemClock,
+    tracer: Tracer,
     /// Commands of people.
     single: Appender,
     /// Commands of programs: a producer of their own, so that a million lines do not stand in
@@ -135,6 +139,7 @@ impl CommandClient {
                 partitions,
                 reply_partition,
                 clock: SystemClock,
+                tracer: options.tracer.clone(),
                 single: appender("ingest", places.clone(), LIMIT_MAX)?,
                 bulk: appender("ingest-bulk", places, BULK_CHUNKS_MAX + 1)?,
                 bulk_chunks: Arc::new(Semaphore::new(BULK_CHUNKS_MAX)),
@@ -202,7 +207,9 @@ impl CommandClient {
     ) -> Result<Submitted, SubmitError> {
         let shared = &self.shared;
         let mut permit = shared.admission.admit()?;
-        let batch = Arc::new(Batch::new(1));
+        let span = trace.and_then(|trace| self.append_span(&trace));
+        let trace = span.as_ref().map(Span::context).or(trace);
+        let batch = Arc::new(Batch::new(1).traced(span));
         // Given back when this future ends or is dropped: then nobody waits any more.
         let place = (!wait.is_zero()).then(|| shared.waiters.add(&batch));
         let (partition, record) = self.record(command, place.as_ref(), 0, trace, self.now());
@@ -229,6 +236,10 @@ impl CommandClient {
             let _elapsed = tokio::time::timeout(APPEND_WAIT_MAX, durable).await;
         }
         Self::submitted(command.id, &batch.first())
+    }
+
+    fn append_span(&self, trace: &TraceParent) -> Option<Span> {
+        self.shared.tracer.child(trace, "ingest append", SpanKind::Producer)
     }
 
     fn record(
@@ -295,12 +306,17 @@ impl CommandClient {
         }
         let permit = Arc::clone(&shared.bulk_chunks).acquire_owned().await;
         let permit = permit.map_err(|_| SubmitError::Stopping)?;
-        let batch = Arc::new(Batch::new(commands.len()));
+        let mut span = Scope::current_trace().and_then(|trace| self.append_span(&trace));
+        if let Some(span) = &mut span {
+            span.set("messaging.batch.message_count", commands.len() as u64);
+        }
+        let trace = span.as_ref().map(Span::context);
+        let batch = Arc::new(Batch::new(commands.len()).traced(span));
         let place = replies.then(|| shared.waiters.add(&batch));
         let now = self.now();
         let mut records = Vec::with_capacity(commands.len());
         for (line, command) in (0..).zip(commands) {
-            let (partition, record) = self.record(command, place.as_ref(), line, None, now);
+            let (partition, record) = self.record(command, place.as_ref(), line, trace, now);
             let bytes = record.size_bytes();
             if bytes > RECORD_BYTES_MAX {
                 return Err(SubmitError::TooLarge { bytes });

@@ -9,7 +9,7 @@ use cityevents_runtime::log::partitioner::partition_of;
 use cityevents_runtime::replies::{REPLY_TO_HEADER, ReplyTo};
 use cityevents_schemas::cloudevents;
 use cityevents_schemas::message::encode_command;
-use cityevents_schemas::trace::TraceParent;
+use cityevents_trace::TraceParent;
 use uuid::Uuid;
 
 /// Who says so.

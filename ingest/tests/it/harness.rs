@@ -32,6 +32,7 @@ use cityevents_runtime::standby::Source;
 use cityevents_runtime::worker::{WorkerOptions, make_task};
 use cityevents_schemas::catalog::Timestamps;
 use cityevents_schemas::{catalog, topic};
+use cityevents_trace::Tracer;
 use cityevents_views::Views;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -205,6 +206,7 @@ impl App {
             policy: |method, route| route_policy(method, route).unwrap_or(RoutePolicy::GENERAL),
             verifier: TokenVerifier::new(ring.clone(), &config),
             metrics: HttpMetrics::new(&registry),
+            tracer: Tracer::off(),
         };
         let mut app = Self {
             router: Edge::new(&config, parts).around(router(state).into()),

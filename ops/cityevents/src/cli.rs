@@ -71,6 +71,10 @@ pub enum Command {
     /// How far every group is behind, in records and in seconds
     #[command(after_help = "Example:\n  cityevents lag --watch --config city.toml")]
     Lag(Lag),
+    /// What a running instance logs, shown or changed until it ends
+    #[command(after_help = "Example:\n  cityevents log-level info,cityevents_runtime=debug\n  \
+                      cityevents log-level")]
+    LogLevel(LogLevel),
     /// Sign access tokens with the instance's keys
     #[command(after_help = "Example:\n  cityevents token --count 1000 --ttl 1h > tokens.txt")]
     Token(Token),
@@ -247,6 +251,20 @@ pub struct Lag {
     /// Groups of others that read our flat topics [default: lag.groups]
     #[arg(long = "group", value_name = "GROUP")]
     pub groups: Vec<String>,
+}
+
+/// `log-level`.
+#[derive(Debug, Args)]
+pub struct LogLevel {
+    /// Where the instance is.
+    #[command(flatten)]
+    pub place: Place,
+    /// Log this from now on: a level, or target=level with commas in between
+    pub level: Option<String>,
+    /// Address of the operations listener of one process [default: that of the data folder, or
+    /// ops.listen]
+    #[arg(long, value_name = "ADDRESS")]
+    pub ops: Option<SocketAddr>,
 }
 
 /// `explain`.
@@ -605,6 +623,9 @@ pub struct Bench {
     /// How many public events, for `feed`
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1_000..=5_000_000))]
     pub published: u32,
+    /// Which part of the joins is traced, for `tracing`
+    #[arg(long, value_name = "RATIO", default_value_t = 0.01, value_parser = ratio)]
+    pub trace: f64,
     /// Folder for data [default: a temporary one]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
@@ -620,6 +641,11 @@ pub struct Bench {
     /// Of `chaos`.
     #[command(flatten)]
     pub chaos: ChaosOptions,
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    let ratio = text.parse::<f64>().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+    ratio.ok_or_else(|| "a part of all, from 0 to 1".to_owned())
 }
 
 /// What can be measured.
@@ -655,6 +681,8 @@ pub enum Scenario {
     Signals,
     /// Lists, events, search and deep pages with a million public events
     Feed,
+    /// Joins, some of them traced, beside joins of which none is
+    Tracing,
     /// Break things under load, on real servers, and prove that every promise was kept
     Chaos,
 }

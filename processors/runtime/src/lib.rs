@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod replies;
 pub mod retry;
 pub mod snapshot;
+pub mod spans;
 pub mod standby;
 pub mod topology;
 pub mod worker;

@@ -10,6 +10,7 @@ use cityevents_mail::{DeliveryError, EventCard, FailureClass, Mail, MailId};
 use cityevents_runtime::retry::{Failure, Verdict};
 use cityevents_schemas::ErrorClass;
 use cityevents_schemas::message::{Email, EmailContent, decode_email};
+use cityevents_trace::TraceParent;
 use cityevents_views::ViewsError;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -36,6 +37,7 @@ impl Parts {
     pub(super) async fn handle(
         &self,
         value: &[u8],
+        trace: Option<&TraceParent>,
         stopped: &mut watch::Receiver<bool>,
     ) -> Option<Verdict> {
         let email = match self.decode(value, stopped).await? {
@@ -46,7 +48,7 @@ impl Parts {
         // The words of this program, and no others, are labels.
         let template = email.content.template();
         loop {
-            match self.try_once(&id, &email).await {
+            match self.try_once(&id, &email, trace).await {
                 Ok(Tried::Ended(verdict)) => return Some(verdict),
                 Ok(Tried::Sent) => {
                     self.metrics.count_sent(template, self.age(&email));
@@ -81,7 +83,12 @@ impl Parts {
         }
     }
 
-    async fn try_once(&self, id: &MailId, email: &Email) -> Result<Tried, Away> {
+    async fn try_once(
+        &self,
+        id: &MailId,
+        email: &Email,
+        trace: Option<&TraceParent>,
+    ) -> Result<Tried, Away> {
         let (recipient, destination, token) = match self.directory.addressee(email).await? {
             Addressee::Person { recipient, destination, token } => (recipient, destination, token),
             Addressee::Nobody(reason) => {
@@ -103,7 +110,7 @@ impl Parts {
             return Ok(Tried::Ended(Verdict::Poison(failure)));
         };
         let mail = match self.writer.write(id, &letter, &recipient, email.occurred_at) {
-            Ok(mail) => mail,
+            Ok(mail) => mail.traced(trace),
             Err(error) => {
                 let failure = Failure::new("unwritable", error.to_string());
                 return Ok(Tried::Ended(Verdict::Poison(failure)));

@@ -26,6 +26,7 @@ use cityevents_runtime::log::clock::Clock;
 use cityevents_runtime::retry::{
     Attempt, Completion, Failure, Handler, Happened, OrderKey, Verdict,
 };
+use cityevents_trace::{Scope, Span, SpanKind, TRACE_PARENT, TraceParent, Tracer};
 use cityevents_views::Views;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -65,6 +66,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Figures.
     pub metrics: MailerMetrics,
+    /// Gives spans of mails whose traces are kept.
+    pub tracer: Tracer,
 }
 
 /// Handles the mails of one partition, on the threads of a tokio runtime.
@@ -83,6 +86,17 @@ impl Mailer {
     }
 }
 
+fn end(span: Option<Span>, verdict: &Verdict) {
+    let Some(mut span) = span else { return };
+    match verdict {
+        Verdict::Done => {}
+        Verdict::Retry(failure) | Verdict::Refused(failure) | Verdict::Poison(failure) => {
+            span.fail(failure.class);
+        }
+    }
+    span.end();
+}
+
 impl Handler for Mailer {
     fn order(&self, record: &Record) -> Option<OrderKey> {
         emails::order_of(record)
@@ -92,6 +106,13 @@ impl Handler for Mailer {
         while self.under_way.try_join_next().is_some() {}
         let parts = Arc::clone(&self.parts);
         let mut stopped = self.stop.subscribe();
+        let headers = &attempt.record.headers;
+        let caused_by = headers.get_text(TRACE_PARENT).and_then(TraceParent::parse);
+        let turn = u64::from(attempt.tries.attempt);
+        let send =
+            |parent| parts.tracer.child_again(parent, "mailer send", SpanKind::Consumer, turn);
+        let span = caused_by.as_ref().and_then(send);
+        let trace = span.as_ref().map(Span::context).or(caused_by);
         let handle = async move {
             let Some(value) = attempt.record.value else {
                 let failure = Failure::new("undecodable", "the record has no value");
@@ -99,11 +120,18 @@ impl Handler for Mailer {
                 return;
             };
             // Without a verdict whoever goes on handles it again.
-            if let Some(verdict) = parts.handle(&value, &mut stopped).await {
+            if let Some(verdict) = parts.handle(&value, trace.as_ref(), &mut stopped).await {
+                end(span, &verdict);
                 completion.tell(verdict);
             }
         };
-        self.under_way.spawn_on(handle, &self.runtime);
+        match trace {
+            Some(trace) => {
+                let scope = Scope::of(Arc::new(trace));
+                self.under_way.spawn_on(scope.around(handle), &self.runtime)
+            }
+            None => self.under_way.spawn_on(handle, &self.runtime),
+        };
     }
 
     fn stop(&mut self) {

@@ -26,7 +26,9 @@ use cityevents_runtime::host::TaskError;
 use cityevents_runtime::log::clock::Clock;
 use cityevents_runtime::log::partitioner::partition_of;
 use cityevents_runtime::log::{Delivery, Headers, Log, Outgoing, Producer, TopicPartition};
+use cityevents_runtime::spans::Spans;
 use cityevents_schemas::message::{Email, EmailContent, decode_link};
+use cityevents_trace::Tracer;
 use cityevents_views::Views;
 use futures::executor::block_on;
 use serde::{Deserialize, Serialize};
@@ -69,6 +71,8 @@ pub struct NotifierParts {
     pub projection: String,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Gives spans of facts whose traces are kept.
+    pub tracer: Tracer,
 }
 
 /// The sink of one partition.
@@ -79,6 +83,7 @@ pub struct Notifier {
     began: Timestamp,
     canceled: BTreeMap<EventId, Canceled>,
     works: Works,
+    spans: Spans,
 }
 
 /// Since when facts are told.
@@ -102,7 +107,8 @@ impl Notifier {
         let partition = TopicPartition::new(parts.facts.clone(), partition);
         let began = Timestamp::from_millis(i64::MAX);
         let (canceled, works) = (BTreeMap::new(), Works::default());
-        Ok(Self { parts, partition, outbox, began, canceled, works })
+        let spans = Spans::new(parts.tracer.clone(), "notifier tell", "notifier batch");
+        Ok(Self { parts, partition, outbox, began, canceled, works, spans })
     }
 
     /// When a notifier was started first. Whoever is first says so, once and for ever.
@@ -121,7 +127,8 @@ impl Notifier {
         })
     }
 
-    fn take(&mut self, link: &LinkedRecord) -> Result<(), TaskError> {
+    /// `trace`: headers with the trace that the fact belongs to.
+    fn take(&mut self, link: &LinkedRecord, trace: &Headers) -> Result<(), TaskError> {
         let value = link.record.value.as_deref().unwrap_or_default();
         let decoded = decode_link(value).map_err(|error| {
             let place = format!("{} offset {}", self.partition, link.record.offset);
@@ -131,7 +138,7 @@ impl Notifier {
         if fact.at + BEGAN_SLACK < self.began {
             return Ok(());
         }
-        let (about, trace) = ((fact.event, fact.event_seq), &link.record.headers);
+        let about = (fact.event, fact.event_seq);
         for told in tell(&fact) {
             match told {
                 Tell::One(user, content) => {
@@ -215,10 +222,20 @@ impl FactSink for Notifier {
     }
 
     fn write(&mut self, links: &[LinkedRecord], _after: Position) -> Result<(), TaskError> {
+        let partition = self.partition.partition;
+        let spans = self.spans.begin(partition, links.iter().map(|link| &link.record));
+        let mut each = Vec::new();
         for link in links {
-            self.take(link)?;
+            let Some(span) = spans.one(link.record.offset) else {
+                self.take(link, &link.record.headers)?;
+                continue;
+            };
+            self.take(link, &emails::trace_headers(&span.context()))?;
+            each.push(span);
         }
-        self.outbox.flush()
+        self.outbox.flush()?;
+        spans.end(each);
+        Ok(())
     }
 
     fn work(&mut self) -> Result<bool, TaskError> {

@@ -13,6 +13,7 @@ use cityevents_domain::time::{Millis, Timestamp};
 use cityevents_kit::breaker::{Breaker, BreakerMetrics, BreakerOptions};
 use cityevents_kit::config::Secret;
 use cityevents_mail::{CaptureTransport, Recipient, Site, Transport, Writer};
+use cityevents_processors::emails;
 use cityevents_processors::mailer::{
     Addressee, Deferrals, Directory, DirectoryError, DropReason, Ledger, Mailer, MailerMetrics,
     Pace, Parts,
@@ -31,11 +32,13 @@ use cityevents_runtime::log::{
 };
 use cityevents_runtime::metrics::RuntimeMetrics;
 use cityevents_runtime::retry::{RetryConsumer, RetryOptions, Tier};
+use cityevents_runtime::spans::Spans;
 use cityevents_runtime::standby::{Source, Standby};
 use cityevents_runtime::worker::{Worker, WorkerOptions};
 use cityevents_schemas::catalog::catalog;
 use cityevents_schemas::message::{Email, EmailContent, decode_email, encode_command};
 use cityevents_schemas::topic;
+use cityevents_trace::{TraceParent, Tracer};
 use cityevents_views::{BoxFuture, Views};
 use parking_lot::Mutex;
 
@@ -87,6 +90,9 @@ pub struct World {
     pub people: Arc<People>,
     pub transport: Arc<CaptureTransport>,
     pub metrics: MailerMetrics,
+    pub tracer: Tracer,
+    /// Which trace the commands belong to that are given from now on.
+    pub trace: std::cell::Cell<Option<TraceParent>>,
     source: Source,
     commands: std::cell::Cell<u64>,
 }
@@ -121,6 +127,8 @@ impl World {
             people: Arc::default(),
             transport: Arc::new(CaptureTransport::new()),
             metrics: MailerMetrics::default(),
+            tracer: Tracer::off(),
+            trace: std::cell::Cell::new(None),
             source,
             commands: std::cell::Cell::new(0),
         }
@@ -158,7 +166,8 @@ impl World {
         let mut value = Vec::new();
         encode_command(&command, &mut value);
         let key = Some(event.to_string().into());
-        let record = Outgoing { key, value: Some(value.into()), ..Outgoing::default() };
+        let headers = self.trace.get().as_ref().map(emails::trace_headers).unwrap_or_default();
+        let record = Outgoing { key, value: Some(value.into()), headers, timestamp_ms: None };
         self.append(topic::EVENT_COMMANDS.name, record);
     }
 
@@ -196,8 +205,10 @@ impl World {
     /// Decides everything, ticks included.
     pub fn decide(&self) {
         let standby = Standby::restore(&self.source, 0, Registration::default).unwrap();
-        let options =
+        let mut options =
             WorkerOptions::new(topic::COMMAND_REPLIES.name, topic::EVENT_COMMANDS_DLQ.name);
+        options.spans =
+            Spans::new(self.tracer.clone(), "registration decide", "registration burst");
         let mut worker = Worker::take_over(standby, options, Ownership::new()).unwrap();
         let mut quiet = 0;
         for _ in 0..STEPS_MAX {
@@ -213,6 +224,7 @@ impl World {
     pub fn project(&self) {
         let source = Source { topology: projection::NAME, ..self.source.clone() };
         let projection = Projection::new(self.views.clone(), 0, Arc::new(|_, _| {}));
+        let projection = projection.traced(self.tracer.clone());
         let mut projecting = FactConsumer::start(&source, 0, projection).unwrap();
         while projecting.lag_records() != Some(0) {
             projecting.step(Duration::ZERO).unwrap();
@@ -233,6 +245,7 @@ impl World {
             group: notifier::NAME.to_owned(),
             projection: projection::NAME.to_owned(),
             clock: Arc::new(self.clock.clone()),
+            tracer: self.tracer.clone(),
         };
         FactConsumer::start(&source, 0, Notifier::new(parts, 0)?)
     }
@@ -314,6 +327,7 @@ impl World {
             deferrals: Deferrals::default(),
             clock: Arc::new(self.clock.clone()),
             metrics: self.metrics.clone(),
+            tracer: self.tracer.clone(),
         })
     }
 

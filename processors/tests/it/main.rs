@@ -14,4 +14,5 @@ mod mailer;
 mod notifier;
 #[path = "../../mail/tests/it/scripted.rs"]
 mod scripted;
+mod traces;
 mod trending;

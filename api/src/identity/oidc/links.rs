@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use cityevents_domain::actor::Role;
 use cityevents_domain::ids::UserId;
+use cityevents_kit::telemetry::AccountHash;
 use cityevents_kit::{ErrorCode, Problem};
 use cityevents_views::records::{RecordKey, RecordKind};
 use serde::{Deserialize, Serialize};
@@ -243,7 +244,8 @@ impl Identity {
             self.release_subject(id, &linked).await?;
             return Err(LinkError::Gone);
         };
-        tracing::info!(account = %id, oauth.provider = linked.provider, "linked to a provider");
+        let account_hash = AccountHash::of(id);
+        tracing::info!(%account_hash, oauth.provider = linked.provider, "linked to a provider");
         Ok(account)
     }
 
@@ -336,7 +338,8 @@ impl Identity {
             return Err(UnlinkError::OnlyWay);
         }
         self.release_subject(id, &gone).await?;
-        tracing::info!(account = %id, oauth.provider = provider, "unlinked from a provider");
+        let account_hash = AccountHash::of(id);
+        tracing::info!(%account_hash, oauth.provider = provider, "unlinked from a provider");
         Ok(())
     }
 

@@ -8,7 +8,10 @@ use cityevents_kit::http::{Json, NoBody};
 use cityevents_kit::keys::Authentication;
 use cityevents_kit::openapi::{Clash, NotKnown, NotYours};
 use cityevents_kit::problem::InvalidFields;
+use cityevents_kit::telemetry::AccountHash;
 use cityevents_kit::{ErrorCode, Problem};
+
+use tracing::field;
 
 use super::wire::{Credentials, Data, Registration, SignedIn, Tokens, User, data};
 use crate::identity::LinkPurpose;
@@ -99,8 +102,8 @@ pub(super) async fn login(
     let checked = identity.shared.passwords.check(&body.password, kept).await.map_err(hashing)?;
     let (Some(account), Checked::Right { upgraded }) = (&account, checked) else {
         // Of an account that is there: addresses that somebody made up are not ours to keep.
-        let id = account.map(|account| account.id.to_string());
-        tracing::warn!(account = id, "a sign-in is refused");
+        let hash = account.map(|account| AccountHash::of(&account.id)).map(field::display);
+        tracing::warn!(account_hash = hash, "a sign-in is refused");
         return Err(refused());
     };
     // Only who knows the password learns that the account is locked.
@@ -221,7 +224,8 @@ impl Identity {
             ended.map_err(IdentityError::into_problem)?;
             return Err(Problem::new(ErrorCode::InvalidCredentials));
         }
-        tracing::info!(account = %account.id, session = %session.id, "signed in");
+        let account_hash = AccountHash::of(&account.id);
+        tracing::info!(%account_hash, session = %session.id, "signed in");
         Ok((session, token))
     }
 

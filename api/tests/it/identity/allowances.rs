@@ -3,6 +3,7 @@
 use cityevents_api::identity::{AllowanceMetrics, SharedAllowances, route_policy};
 use cityevents_kit::http::{Edge, EdgeParts, RoutePolicy};
 use cityevents_kit::telemetry::{HttpMetrics, MetricsRegistry};
+use cityevents_trace::Tracer;
 
 use super::*;
 
@@ -45,6 +46,7 @@ fn instance(world: &World) -> Instance {
         policy: |method, route| route_policy(method, route).unwrap_or(RoutePolicy::GENERAL),
         verifier: world.verifier.clone(),
         metrics: HttpMetrics::new(&metrics),
+        tracer: Tracer::off(),
     };
     let router = Edge::new(&config, edge).around(Router::from(router(identity.clone())));
     Instance { router, identity, metrics }

@@ -10,6 +10,7 @@ use cityevents_kit::http::{Edge, EdgeParts, RoutePolicy};
 use cityevents_kit::pictures::PictureAddresses;
 use cityevents_kit::telemetry::{HttpMetrics, MetricsRegistry};
 use cityevents_mail::Template;
+use cityevents_trace::Tracer;
 
 use super::*;
 
@@ -53,7 +54,8 @@ impl Browser {
         });
         let pages = pages.unwrap();
         let metrics = HttpMetrics::new(&MetricsRegistry::new("test", "test"));
-        let parts = EdgeParts { policy, verifier: world.verifier.clone(), metrics };
+        let parts =
+            EdgeParts { policy, verifier: world.verifier.clone(), metrics, tracer: Tracer::off() };
         let edge = Edge::new(&config, parts).with_pages(Arc::new(pages.clone()));
         let router = edge.around(web::router(pages).merge(world.router.clone()));
         Self { router, cookies: Mutex::default() }

@@ -9,6 +9,7 @@ pub mod explain;
 mod explain_trend;
 pub mod find;
 pub mod lag;
+mod log_level;
 mod remote;
 pub mod replay;
 mod snapshots;
@@ -63,6 +64,11 @@ pub enum Question {
         #[serde(default)]
         groups: Vec<String>,
     },
+    /// What the process logs; from now on this, where one is given.
+    LogLevel {
+        /// A level, or target=level with commas in between.
+        level: Option<String>,
+    },
     /// All topics.
     Topics,
     /// Makes missing topics.
@@ -108,10 +114,17 @@ pub enum Question {
 }
 
 impl Question {
+    /// Its kind: of what it is about, ids of people for example, the log of the process has nothing.
+    pub fn kind(&self) -> String {
+        let value = serde_json::to_value(self).unwrap_or_default();
+        value["question"].as_str().unwrap_or("unknown").to_owned()
+    }
+
     /// What its answer needs of the schema registry.
     pub const fn schemas(&self) -> Schemas {
         match self {
-            Self::Topics
+            Self::LogLevel { .. }
+            | Self::Topics
             | Self::CheckTopics
             | Self::Snapshots
             | Self::Account(_)
@@ -189,6 +202,7 @@ pub fn execute(
             suppress(identity.suppressions(), asked)
         }
         Question::Replay(asked) => replay::replay(context, asked, progress),
+        Question::LogLevel { level } => log_level::log_level(level.as_deref()),
         Question::Lag { groups } => lag::lag(context, groups, progress),
         Question::Topics => topics::list(context),
         Question::CreateTopics => topics::create(context),

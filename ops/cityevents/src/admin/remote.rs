@@ -27,7 +27,8 @@ async fn answer(
     State(context): State<Context>,
     axum::Json(question): axum::Json<Question>,
 ) -> (StatusCode, axum::Json<Value>) {
-    tracing::info!(?question, "asked through the operations listener");
+    let kind = question.kind();
+    tracing::info!(question = kind, "asked through the operations listener: {kind}");
     let answered =
         tokio::task::spawn_blocking(move || execute(&question, &context, &mut |_, _| {})).await;
     let error = match answered {

@@ -12,6 +12,7 @@ mod dlq;
 mod explain;
 mod keys;
 mod lag;
+mod log_level;
 mod mail;
 mod preview;
 pub mod replay;
@@ -45,6 +46,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Audit(place) => audit::run(&place),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Lag(arguments) => lag::run(&arguments),
+        Command::LogLevel(arguments) => log_level::run(&arguments),
         Command::Account(arguments) => account::run(arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),

@@ -30,10 +30,11 @@ use cityevents_kit::keys::{self, ApiKeys, TokenSigner, TokenVerifier};
 use cityevents_kit::ops_listener::public_health_router;
 use cityevents_kit::pictures::PictureAddresses;
 use cityevents_kit::seal::{CursorSealer, InstanceSecret, VisitorCookies};
-use cityevents_kit::telemetry::{HttpMetrics, MetricsRegistry};
+use cityevents_kit::telemetry::{HttpMetrics, MetricsRegistry, hash_accounts_with};
 use cityevents_kit::{Component, Config, Lifecycle, Stage};
 use cityevents_processors::projection;
 use cityevents_schemas::topic;
+use cityevents_trace::Tracer;
 use cityevents_views::Views;
 use tokio::net::TcpListener;
 use utoipa_axum::router::OpenApiRouter;
@@ -61,6 +62,8 @@ pub(super) struct Parts<'a> {
     pub(super) context: &'a admin::Context,
     /// Name of this process.
     pub(super) member: &'a str,
+    /// Gives spans of what belongs to traces that are kept.
+    pub(super) tracer: &'a Tracer,
 }
 
 /// The public listener.
@@ -73,6 +76,7 @@ pub(super) async fn start(
     let ring = key_store::open_with(config, views)?;
     let api_keys = ApiKeys::open(&config.keys_dir())?;
     let secret = InstanceSecret::open(config)?;
+    hash_accounts_with(&secret);
     let followed = lifecycle.register("keys", Stage::Background, STOP_BUDGET);
     keys::follow(
         followed,
@@ -159,7 +163,8 @@ pub(super) async fn start(
         pages = Some(made.context("pages cannot be served")?);
     }
     let http_metrics = HttpMetrics::new(metrics);
-    let edge = EdgeParts { policy, verifier, metrics: http_metrics.clone() };
+    let tracer = parts.tracer.clone();
+    let edge = EdgeParts { policy, verifier, metrics: http_metrics.clone(), tracer };
     let mut edge = Edge::new(config, edge);
     let mut all = contract::describe(routes).merge(health);
     if let Some(pages) = pages {
@@ -191,6 +196,7 @@ pub(super) fn start_client(parts: &Parts<'_>) -> anyhow::Result<CommandClient> {
         instance: parts.member.to_owned(),
         queue_delay_target: ingest.queue_delay_target,
         in_flight_bytes_max: usize::try_from(ingest.in_flight_max)?,
+        tracer: parts.tracer.clone(),
     };
     let metrics = parts.metrics.register(IngestMetrics::new);
     let client = CommandClient::start(parts.context.log(), &options, metrics)?;
@@ -305,7 +311,8 @@ fn media(parts: &Parts<'_>, views: &Views, sealer: CursorSealer) -> anyhow::Resu
 fn mail_requests(parts: &Parts<'_>) -> anyhow::Result<Requests> {
     let topic = topic::EMAILS.full_name(&parts.context.prefix);
     let log = parts.context.log().clone();
-    Ok(tokio::task::block_in_place(|| Requests::start(log, topic.into()))?)
+    let tracer = parts.tracer.clone();
+    Ok(tokio::task::block_in_place(|| Requests::start(log, topic.into(), tracer))?)
 }
 
 /// Where the index is when nobody says. Processes of a cluster that are on one machine may have one

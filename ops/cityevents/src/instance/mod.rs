@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use cityevents_api::ProjectionProgress;
-use cityevents_kit::telemetry::MetricsRegistry;
+use cityevents_kit::telemetry::{MetricsRegistry, start_tracing};
 use cityevents_kit::{Config, Lifecycle};
 
 pub use self::key_store::open_keys;
@@ -76,6 +76,7 @@ async fn start_parts(
         .with_context(|| format!("the data folder {} cannot be made", data.display()))?;
     let metrics = MetricsRegistry::new(env!("CARGO_PKG_VERSION"), "");
     let member = member_name(config);
+    let tracer = start_tracing(&config.telemetry, &member, &metrics, lifecycle)?;
     let stores = Stores::open(config, &member, &metrics, lifecycle)?;
     let (context, breakers) = (stores.context(), stores.breaker_metrics());
     let log = context.log().clone();
@@ -86,7 +87,8 @@ async fn start_parts(
         topics::check(&*log, &config.log.prefix, config.log.partitions)
     })?;
     let progress = Arc::new(ProjectionProgress::new(config.log.partitions));
-    let workers = Workers { config, lifecycle, context, metrics: &metrics, member: &member };
+    let workers =
+        Workers { config, lifecycle, context, metrics: &metrics, member: &member, tracer: &tracer };
     let parts = http::Parts {
         config,
         roles,
@@ -95,6 +97,7 @@ async fn start_parts(
         breakers,
         context,
         member: &member,
+        tracer: &tracer,
     };
     if roles.has(ProcessRole::Registration) {
         tokio::task::block_in_place(|| workers.registration())?;

@@ -24,10 +24,12 @@ use cityevents_runtime::dead_letter::CircuitPolicy;
 use cityevents_runtime::host::{Host, HostOptions, MakeTask, PanicPolicy, Partitions};
 use cityevents_runtime::log::LogError;
 use cityevents_runtime::retry::{self, RetryOptions, Tier};
+use cityevents_runtime::spans::Spans;
 use cityevents_runtime::standby::{Source, StandbyPool};
 use cityevents_runtime::worker::{self, WorkerOptions};
 use cityevents_schemas::catalog::{Topic, catalog};
 use cityevents_schemas::topic;
+use cityevents_trace::Tracer;
 use cityevents_views::{Switch, Views};
 
 use super::breakers;
@@ -55,6 +57,8 @@ pub(super) struct Workers<'a> {
     pub(super) metrics: &'a MetricsRegistry,
     /// Name of this process in every group.
     pub(super) member: &'a str,
+    /// Gives spans of what belongs to traces that are kept.
+    pub(super) tracer: &'a Tracer,
 }
 
 impl Workers<'_> {
@@ -67,6 +71,8 @@ impl Workers<'_> {
         );
         options.burst.records = config.registration.burst_max as usize;
         options.skip_expired = config.registration.skip_expired;
+        options.spans =
+            Spans::new(self.tracer.clone(), "registration decide", "registration burst");
         let make = if config.is_cluster() && config.registration.standby {
             let pool = StandbyPool::start(source, Registration::default)?;
             self.stop_standbys_in_time(&pool);
@@ -87,6 +93,7 @@ impl Workers<'_> {
     ) -> Result<(), LogError> {
         let source = Source { topology: projection::NAME, ..self.context.source.clone() };
         let (live, progress) = (Arc::clone(tables), Arc::clone(progress));
+        let tracer = self.tracer.clone();
         let on_progress: projection::OnProgress = Arc::new(move |partition, offset| match offset {
             Some(offset) => progress.advance(partition, offset),
             None => progress.forget(partition),
@@ -94,6 +101,7 @@ impl Workers<'_> {
         let make: Arc<MakeTask> = Arc::new(move |partition, _| {
             let tables = live.current();
             let sink = Projection::new(tables.views.clone(), partition, on_progress.clone());
+            let sink = sink.traced(tracer.clone());
             let consumer = FactConsumer::start(&source, partition, sink)?;
             Ok(Box::new(Switched::new(consumer, tables)))
         });
@@ -191,6 +199,7 @@ impl Workers<'_> {
             group: self.group_of(notifier::NAME),
             projection: projection::NAME.to_owned(),
             clock: context.source.clock.clone(),
+            tracer: self.tracer.clone(),
         };
         let make =
             consumer::make_task(source, move |partition| Notifier::new(parts.clone(), partition));
@@ -223,6 +232,7 @@ impl Workers<'_> {
             deferrals: Deferrals::default(),
             clock: clock.clone(),
             metrics: self.metrics.register(MailerMetrics::new),
+            tracer: self.tracer.clone(),
         });
         let tiers = catalog().retry_tiers(&topic::EMAILS);
         let tier = |(tier, delay): (&&Topic, &Duration)| Tier {

@@ -27,7 +27,7 @@ fn a_comparison_without_servers_says_how_each_is_given() {
 
 #[test]
 fn wrong_options_of_measurements_are_named() {
-    let cases: [(&[&str], &[&str]); 9] = [
+    let cases: [(&[&str], &[&str]); 10] = [
         (&["kafka", "--kafka", "localhost"], &["--kafka", "host:port"]),
         (&["kafka", "--pid", "kafka"], &["--pid", "NAME=PID"]),
         (&["kafka", "--pid", "mongo=1"], &["mongo", "postgres or redis"]),
@@ -43,6 +43,7 @@ fn wrong_options_of_measurements_are_named() {
             &["--keys", "API key"],
         ),
         (&["http", "--keys", "."], &["--url"]),
+        (&["tracing", "--trace", "2"], &["--trace", "from 0 to 1"]),
     ];
     for (arguments, words) in cases {
         let said = run(&[&["bench"], arguments].concat());

@@ -10,12 +10,13 @@ use super::web;
 const SOMEBODY: &str = "0190a5b4-0000-7000-8000-00000000000a";
 
 /// Every subcommand, as one asks it for help.
-const SUBCOMMANDS: [&str; 16] = [
+const SUBCOMMANDS: [&str; 17] = [
     "dev",
     "demo",
     "audit",
     "explain",
     "lag",
+    "log-level",
     "token",
     "keys",
     "api-keys",
@@ -41,6 +42,7 @@ fn wrong_usage_ends_with_2_and_names_what_is_wrong() {
         (&["demo", "--people", "5"], &["--people", "10..=1000000"]),
         (&["demo", "--capacity", "0"], &["--capacity"]),
         (&["demo", "--url", "http://127.0.0.1:1"], &["--ops-url"]),
+        (&["log-level", "--ops", "nowhere"], &["--ops", "nowhere"]),
         (&["token", "--count", "0"], &["--count"]),
         (&["token", "--role", "boss"], &["--role", "user, moderator, admin"]),
         (&["token", "--ttl", "never"], &["--ttl", "500ms"]),

@@ -293,11 +293,14 @@ sections! {
         probe: bool,
         groups: Vec<String>,
     }
-    /// `[telemetry]`: logs.
+    /// `[telemetry]`: logs and traces.
     Telemetry {
         log_level: String,
         log_format: LogFormat,
         access_log: AccessLog,
+        otlp_endpoint: Option<String>,
+        trace_ratio: f64,
+        trace_callers: bool,
     }
 }
 

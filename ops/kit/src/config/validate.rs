@@ -260,8 +260,13 @@ pub(super) fn validate(config: &Config) -> Vec<(&'static str, String)> {
     check("keys.store", shared, "\"views\" is for clusters: give kafka.brokers, or take \"dir\"");
     let both = keys.instance_secret.is_some() && keys.instance_secret_file.is_some();
     check("keys.instance_secret_file", !both, "give keys.instance_secret or this, not both");
-    let filter = config.telemetry.log_level.parse::<tracing_subscriber::EnvFilter>();
+    let filter = crate::telemetry::filter(&config.telemetry.log_level);
     check("telemetry.log_level", filter.is_ok(), "write a level or target=level, …");
+    let ratio = config.telemetry.trace_ratio;
+    check("telemetry.trace_ratio", (0.0..=1.0).contains(&ratio), "between 0 and 1");
+    let endpoint = config.telemetry.otlp_endpoint.as_deref();
+    let is_fine = endpoint.is_none_or(is_origin_with_path);
+    check("telemetry.otlp_endpoint", is_fine, "an address such as http://127.0.0.1:4318");
     problems
 }
 

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request};
 use axum::http::request::Parts;
+use cityevents_trace::{Sampler, Scope, Scoped, TraceParent};
 
 use super::client_address::{client_address, is_forwarded_tls};
 use super::request_id::RequestId;
@@ -29,7 +30,12 @@ struct Known {
 }
 
 impl RequestContext {
-    pub(super) fn of(request: &Request, trusted: &[Network], public_tls: bool) -> Self {
+    pub(super) fn of(
+        request: &Request,
+        trusted: &[Network],
+        public_tls: bool,
+        sampler: &Sampler,
+    ) -> Self {
         let headers = request.headers();
         let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
         let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
@@ -44,7 +50,7 @@ impl RequestContext {
         Self {
             shared: Arc::new(Known {
                 request_id: RequestId::of(headers, now_ms, &id),
-                trace: TraceContext::of(headers, &trace),
+                trace: TraceContext::of(headers, &trace, sampler),
                 client_address: client_address(peer, headers, trusted),
                 is_tls,
             }),
@@ -61,6 +67,11 @@ impl RequestContext {
         &self.shared.trace
     }
 
+    /// What is done for this request.
+    pub fn scope(&self) -> Scope {
+        Scope::of(Arc::<Known>::clone(&self.shared))
+    }
+
     /// Where it comes from.
     pub fn client_address(&self) -> IpAddr {
         self.shared.client_address
@@ -69,6 +80,16 @@ impl RequestContext {
     /// Whether the client speaks TLS, to us or to a trusted proxy.
     pub fn is_tls(&self) -> bool {
         self.shared.is_tls
+    }
+}
+
+impl Scoped for Known {
+    fn trace(&self) -> TraceParent {
+        *self.trace.own()
+    }
+
+    fn request_id(&self) -> Option<&str> {
+        Some(self.request_id.as_str())
     }
 }
 

@@ -22,6 +22,8 @@ use axum::http::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue, ORIGIN,
 };
 use axum::response::{IntoResponse, Response};
+use cityevents_domain::ids::UserId;
+use cityevents_trace::Tracer;
 use futures::FutureExt;
 use tower::util::{MapRequest, service_fn};
 use tower::{Layer, Service, ServiceExt};
@@ -38,6 +40,7 @@ use super::policy::{BodyKind, PolicyOf, RoutePolicy};
 use super::problem_page::{AskedPage, ProblemPages};
 use super::rate_limit::RateLimits;
 use super::request_id;
+use super::request_spans::RequestSpans;
 use super::security_headers::{add_security_headers, content_security_policy};
 use crate::config::{AccessLog, Config, Http};
 use crate::keys::{Authentication, SessionCookie, TokenVerifier};
@@ -57,6 +60,8 @@ pub struct EdgeParts {
     pub verifier: TokenVerifier,
     /// Counts requests.
     pub metrics: HttpMetrics,
+    /// Gives spans to requests whose traces are kept.
+    pub tracer: Tracer,
 }
 
 /// The layer around the routes. Cheap to clone.
@@ -76,6 +81,7 @@ struct Shared {
     public_tls: bool,
     content_policy: HeaderValue,
     access_log: AccessLog,
+    spans: RequestSpans,
     cors: CorsLayer,
     compression: CompressionLayer<CompressionPredicate>,
 }
@@ -95,6 +101,7 @@ impl Edge {
                 public_tls: config.is_public_tls(),
                 content_policy: content_security_policy(config.media.origin.as_deref()),
                 access_log: config.telemetry.access_log,
+                spans: RequestSpans::new(&config.telemetry, parts.tracer),
                 cors: cors(&config.http),
                 compression: CompressionLayer::new()
                     .compress_when(DefaultPredicate::new().and(not_lines)),
@@ -155,6 +162,10 @@ where
     }
 }
 
+/// Who called, on its way to the line in the log.
+#[derive(Clone, Copy)]
+struct Caller(UserId);
+
 /// Counts a request as being worked on, however it ends.
 struct InFlight<'a>(&'a HttpMetrics);
 
@@ -180,21 +191,25 @@ impl Shared {
         self.metrics.began();
         let in_flight = InFlight(&self.metrics);
         let method = request.method().clone();
-        let uri = request.uri().clone();
         let route = request.extensions().get::<MatchedPath>().cloned();
-        let context = RequestContext::of(&request, &self.http.trusted_proxies, self.public_tls);
+        let trusted = &self.http.trusted_proxies;
+        let context = RequestContext::of(&request, trusted, self.public_tls, self.spans.sampler());
+        let template = route.as_ref().map(MatchedPath::as_str);
+        let span = self.spans.begin(&context, &method, template);
         request.extensions_mut().insert(context.clone());
 
+        let scope = context.scope();
         let mut response = if self.needs_negotiation(&request) {
             let own = Arc::clone(&self);
             let core = service_fn(move |request| {
                 let (own, inner, pages) = (Arc::clone(&own), inner.clone(), pages.clone());
                 async move { Ok::<_, Infallible>(own.core(inner, pages, request).await) }
             });
-            let Ok(response) = self.cors.layer(self.compression.layer(core)).oneshot(request).await;
+            let answer = self.cors.layer(self.compression.layer(core)).oneshot(request);
+            let Ok(response) = scope.around(answer).await;
             response.map(Body::new)
         } else {
-            self.core(inner, pages, request).await
+            scope.around(self.core(inner, pages, request)).await
         };
 
         let status = response.status();
@@ -202,11 +217,13 @@ impl Shared {
         add_security_headers(headers, &self.content_policy, context.is_tls());
         headers.insert(request_id::HEADER, context.request_id().header_value());
         let duration = started_at.elapsed();
-        let route = route.as_ref().map(MatchedPath::as_str);
-        self.metrics.observe(RequestOutcome { method: &method, route, status, duration });
-        Line { context: &context, method: &method, path: uri.path(), status, duration }
+        let outcome = RequestOutcome { method: &method, route: template, status, duration };
+        self.metrics.observe(outcome);
+        let caller = response.extensions_mut().remove::<Caller>().map(|Caller(user)| user);
+        Line { context: &context, method: &method, route: template, status, duration, caller }
             .write(self.access_log);
         drop(in_flight);
+        RequestSpans::end(span, status);
         response
     }
 
@@ -255,6 +272,9 @@ impl Shared {
                 Err(problem) => problem.into_response(),
             },
         };
+        if let Some(user) = user {
+            response.extensions_mut().insert(Caller(user));
+        }
         if response.extensions().get::<Problem>().is_none()
             && let Some(problem) = fallback::problem_of_library(&response)
         {

@@ -13,6 +13,7 @@
 //! use cityevents_kit::ops_listener::public_health_router;
 //! use cityevents_kit::telemetry::{HttpMetrics, MetricsRegistry};
 //! use cityevents_kit::{Config, Lifecycle, Problem, Stage};
+//! use cityevents_trace::Tracer;
 //!
 //! async fn join(caller: Caller, PathId(event): PathId<EventId>, _: NoBody) -> Result<(), Problem> {
 //!     tracing::debug!("{} asks for a place at {event}", caller.user);
@@ -32,7 +33,8 @@
 //!     let http_metrics = HttpMetrics::new(&metrics);
 //!     let ring = KeyRing::open(&config.keys_dir())?;
 //!     let verifier = TokenVerifier::new(ring, &config);
-//!     let parts = EdgeParts { policy, verifier, metrics: http_metrics.clone() };
+//!     let (metrics, tracer) = (http_metrics.clone(), Tracer::off());
+//!     let parts = EdgeParts { policy, verifier, metrics, tracer };
 //!     let routes = Router::new()
 //!         .route("/api/events/{id}/join", post(join))
 //!         .merge(public_health_router(lifecycle.clone()));
@@ -63,6 +65,7 @@ mod problem_page;
 mod query;
 mod rate_limit;
 mod request_id;
+mod request_spans;
 mod security_headers;
 mod server;
 mod trace_context;

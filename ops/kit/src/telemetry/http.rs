@@ -186,7 +186,7 @@ impl Shared {
 }
 
 /// Methods that anybody makes up are one.
-fn method_label(method: &Method) -> &'static str {
+pub(crate) fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

@@ -18,6 +18,7 @@ use cityevents_kit::http::{
 use cityevents_kit::keys::{Caller, KeyRing, OptionalCaller, TokenSigner, TokenVerifier};
 use cityevents_kit::problem::Problem;
 use cityevents_kit::telemetry::{HttpMetrics, MetricsRegistry};
+use cityevents_trace::Tracer;
 use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde_json::Value;
@@ -84,6 +85,19 @@ impl App {
         overrides: &[(&str, &str)],
         verifier: impl FnOnce(TokenVerifier) -> TokenVerifier,
     ) -> Self {
+        Self::of(overrides, verifier, Tracer::off())
+    }
+
+    /// With spans of requests.
+    pub fn traced(overrides: &[(&str, &str)], tracer: Tracer) -> Self {
+        Self::of(overrides, |verifier| verifier, tracer)
+    }
+
+    fn of(
+        overrides: &[(&str, &str)],
+        verifier: impl FnOnce(TokenVerifier) -> TokenVerifier,
+        tracer: Tracer,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let overrides = overrides
             .iter()
@@ -98,6 +112,7 @@ impl App {
             policy,
             verifier: verifier(TokenVerifier::new(ring.clone(), &config)),
             metrics: HttpMetrics::new(&registry),
+            tracer,
         };
         let router = Edge::new(&config, parts).around(routes());
         let signer = TokenSigner::new(ring.clone(), &config);

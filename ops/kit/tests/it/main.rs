@@ -17,3 +17,4 @@ mod lifecycle;
 mod operations;
 mod server;
 mod tokens;
+mod traces;

@@ -81,6 +81,15 @@ impl HeadersBuilder {
         self
     }
 
+    /// Puts a value in the place of all that the name has.
+    pub fn replace(&mut self, name: &str, value: &[u8]) -> &mut Self {
+        let before = Headers(Bytes::from(std::mem::take(&mut self.0)));
+        for (other, value) in before.iter().filter(|(other, _)| *other != name) {
+            self.push(other, value);
+        }
+        self.push(name, value)
+    }
+
     /// Done.
     pub fn build(self) -> Headers {
         Headers(Bytes::from(self.0))
@@ -111,6 +120,15 @@ mod tests {
         assert_eq!(all, [("a", &b"1"[..]), ("b", b""), ("a", b"2")]);
         assert_eq!(headers.get_text("a"), Some("2"));
         assert_eq!(Headers::from_bytes(headers.as_bytes().clone()), Some(headers));
+    }
+
+    #[test]
+    fn a_replaced_name_has_one_value() {
+        let mut builder = HeadersBuilder::default();
+        builder.push("a", b"1").push("b", b"2").push("a", b"3").replace("a", b"4");
+        let headers = builder.build();
+        let all: Vec<_> = headers.iter().collect();
+        assert_eq!(all, [("b", &b"2"[..]), ("a", b"4")]);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use cityevents_trace::Span;
+
 use super::held::Held;
 use super::ticks::TICK_HEADER;
 use super::{Sent, Waiting, Worker};
@@ -12,6 +14,7 @@ use crate::host::TaskError;
 use crate::log::headers::HeadersBuilder;
 use crate::log::{Outgoing, Record, TopicPartition};
 use crate::replies::ReplyTo;
+use crate::spans::carry_on;
 use crate::topology::{DecideError, Input, LinkDraft, Topology, Undecodable};
 
 /// A command stamped further ahead of this machine's clock than this stops the partition: deciding
@@ -41,6 +44,7 @@ impl<T: Topology> Worker<T> {
         let mut burst = std::mem::take(&mut self.burst);
         let mut held = self.held.take();
         self.source.metrics.burst_commands.observe(burst.len() as f64);
+        let spans = self.options.spans.begin(self.partition, &burst);
         let latest_stamp_ms = self.source.clock.now_ms() + STAMP_AHEAD_MAX_MS;
         let mut last = None;
         for (index, record) in burst.iter().enumerate() {
@@ -54,7 +58,7 @@ impl<T: Topology> Worker<T> {
                     (record.timestamp_ms - latest_stamp_ms + STAMP_AHEAD_MAX_MS) / 1_000,
                 )))
             } else {
-                self.decide_one(record)?
+                self.decide_one(record, spans.one(record.offset))?
             };
             match undecided {
                 None => last = Some(record.offset),
@@ -82,17 +86,21 @@ impl<T: Topology> Worker<T> {
         let ends_unlinked = ends_unlinked && self.options.broken != Some(BrokenRule::ClosingLinks);
         if ends_unlinked && let Some(last) = last {
             let link = self.topology.closing_link();
-            self.push_link(last, link);
+            self.push_link(last, link, None);
         }
         self.burst = burst;
         for (label, count) in std::mem::take(&mut self.labels) {
             self.source.metrics.count_decisions(label, count);
         }
-        self.send()
+        self.send(spans.into_span())
     }
 
     /// Returns why the command is not decided, if so.
-    fn decide_one(&mut self, record: &Record) -> Result<Option<Undecided>, TaskError> {
+    fn decide_one(
+        &mut self,
+        record: &Record,
+        mut span: Option<Span>,
+    ) -> Result<Option<Undecided>, TaskError> {
         let input = Input {
             offset: record.offset,
             timestamp_ms: record.timestamp_ms,
@@ -122,17 +130,21 @@ impl<T: Topology> Worker<T> {
             let now_ms = self.source.clock.now_ms();
             self.ticks.decided(record.key.as_ref(), &record.headers, changed, now_ms);
         }
+        if let Some(span) = &mut span {
+            span.set("outcome", label);
+        }
         if let Some(link) = link {
-            self.push_link(record.offset, link);
+            self.push_link(record.offset, link, span.as_ref());
         } else if self.topology.unlinked_bytes() >= CLOSED_BYTES_MAX {
             let link = self.topology.closing_link();
-            self.push_link(record.offset, link);
+            self.push_link(record.offset, link, None);
         }
         self.waiting.push_back(Waiting {
             command: record.offset,
             stamped_at_ms: record.timestamp_ms,
             reply_to: ReplyTo::of(&record.headers),
             answer,
+            span,
         });
         Ok(None)
     }
@@ -163,8 +175,12 @@ impl<T: Topology> Worker<T> {
         self.side.keep(&to, letter, DEAD_LETTER_WAIT)
     }
 
-    fn push_link(&mut self, command: u64, draft: LinkDraft) {
+    /// `span`: of the decision that the link is, so that its readers go on from there.
+    fn push_link(&mut self, command: u64, draft: LinkDraft, span: Option<&Span>) {
         let mut headers = HeadersBuilder::from_headers(&draft.headers);
+        if let Some(span) = span {
+            carry_on(&mut headers, span);
+        }
         self.writer.link(command, &draft.value, &mut headers);
         self.outbox.push(Outgoing {
             key: draft.key,
@@ -174,13 +190,16 @@ impl<T: Topology> Worker<T> {
         });
     }
 
-    fn send(&mut self) -> Result<(), TaskError> {
+    fn send(&mut self, span: Option<Span>) -> Result<(), TaskError> {
         if self.outbox.is_empty() {
+            if let Some(span) = span {
+                span.end();
+            }
             return Ok(());
         }
         let links = std::mem::take(&mut self.outbox);
         let bytes = links.iter().map(Outgoing::size_bytes).sum();
-        self.sent.push_back(Sent { links: links.len() as u64, bytes, at: Instant::now() });
+        self.sent.push_back(Sent { links: links.len() as u64, bytes, at: Instant::now(), span });
         self.in_flight_bytes += bytes;
         self.producer.append(&self.fact_partition, links)?;
         Ok(())

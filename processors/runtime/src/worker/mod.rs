@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cityevents_trace::Span;
+
 use self::held::Held;
 use self::side::Side;
 use self::ticks::{OUTSTANDING_MAX, TICK_HEADER, Ticks};
@@ -31,6 +33,7 @@ use crate::log::{
     Committed, Delivery, Outgoing, PollLimit, Producer, Reader, Record, TopicPartition,
 };
 use crate::replies::ReplyTo;
+use crate::spans::Spans;
 use crate::standby::{Lease, Source, Standby, StandbyPool};
 use crate::topology::Topology;
 
@@ -49,6 +52,8 @@ pub struct WorkerOptions {
     pub circuit: CircuitPolicy,
     /// Goes on behind commands that the log threw away undecided, rather than stopping there.
     pub skip_expired: bool,
+    /// Spans of decisions whose traces are kept.
+    pub spans: Spans,
     /// A rule left out on purpose.
     #[cfg(feature = "testing")]
     pub broken: Option<BrokenRule>,
@@ -64,6 +69,7 @@ impl WorkerOptions {
             in_flight_bytes_max: 16 << 20,
             circuit: CircuitPolicy::default(),
             skip_expired: false,
+            spans: Spans::off(),
             #[cfg(feature = "testing")]
             broken: None,
         }
@@ -76,6 +82,7 @@ struct Waiting<A> {
     stamped_at_ms: i64,
     reply_to: Option<ReplyTo>,
     answer: A,
+    span: Option<Span>,
 }
 
 /// Links handed to the log together.
@@ -83,6 +90,8 @@ struct Sent {
     links: u64,
     bytes: usize,
     at: Instant,
+    /// Of the burst that they end.
+    span: Option<Span>,
 }
 
 /// The owner of one partition.

@@ -49,7 +49,9 @@ impl<T: Topology> Worker<T> {
             }
             self.in_flight_bytes -= sent.bytes;
             self.source.metrics.append_seconds.observe(sent.at.elapsed().as_secs_f64());
-            self.sent.pop_front();
+            if let Some(span) = self.sent.pop_front().and_then(|sent| sent.span) {
+                span.end();
+            }
         }
     }
 
@@ -68,6 +70,9 @@ impl<T: Topology> Worker<T> {
     }
 
     fn answer(&mut self, waiting: Waiting<T::Answer>, link: LinkPosition, now_ms: i64) {
+        if let Some(span) = waiting.span {
+            span.end();
+        }
         let Some(reply_to) = waiting.reply_to else {
             return;
         };

@@ -27,6 +27,7 @@ mod restore;
 mod signals;
 mod stage;
 mod streams;
+mod tracing;
 mod workload;
 
 use std::path::{Path, PathBuf};
@@ -55,6 +56,8 @@ struct Plan {
     registrations: u32,
     /// For `feed`.
     published: u32,
+    /// For `tracing`.
+    trace: f64,
     /// Where data goes.
     folder: PathBuf,
     /// What `http` measures.
@@ -90,6 +93,7 @@ pub(super) fn run(arguments: &Bench) -> anyhow::Result<ExitCode> {
         rate: arguments.rate,
         registrations: arguments.registrations,
         published: arguments.published,
+        trace: arguments.trace,
         folder,
         target: arguments.target.clone(),
         kafka: arguments.servers.kafka.is_some().then(|| config.clone()),
@@ -116,6 +120,7 @@ pub(super) fn run(arguments: &Bench) -> anyhow::Result<ExitCode> {
         Scenario::Streams => streams::measure,
         Scenario::Signals => signals::measure,
         Scenario::Feed => feed::measure,
+        Scenario::Tracing => tracing::measure,
         Scenario::Chaos => return chaos::run(arguments),
     };
     let mut runs = Vec::new();

@@ -47,6 +47,15 @@ impl Stage {
         folder: &Path,
         prepare: impl FnOnce(&Config) -> anyhow::Result<()>,
     ) -> anyhow::Result<Self> {
+        Self::start_with(folder, &[], prepare)
+    }
+
+    /// [`Stage::start`] with settings of its own.
+    pub(super) fn start_with(
+        folder: &Path,
+        more: &[(&str, &str)],
+        prepare: impl FnOnce(&Config) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
         let place = Place { data: Some(folder.join("instance")), ..Place::default() };
         let settings = [
             ("http.listen", "127.0.0.1:0"),
@@ -54,8 +63,9 @@ impl Stage {
             ("limits.enabled", "false"),
             ("telemetry.access_log", "off"),
         ];
-        let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let config = place.load(settings.to_vec())?.config;
+        let settings = settings.iter().chain(more);
+        let settings = settings.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let config = place.load(settings.collect())?.config;
         prepare(&config)?;
         let server = tokio::runtime::Builder::new_multi_thread()
             .thread_name("server")

@@ -10,6 +10,7 @@ use cityevents_runtime::log::{
     Delivery, Log, LogError, LogErrorKind, Outgoing, Producer, TopicPartition,
 };
 use cityevents_schemas::message::EmailContent;
+use cityevents_trace::{Scope, Span, SpanKind, Tracer};
 use cityevents_views::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
@@ -26,12 +27,14 @@ const POLL_WAIT: Duration = Duration::from_millis(100);
 
 struct Job {
     record: Outgoing,
+    span: Option<Span>,
     done: oneshot::Sender<Result<(), LogError>>,
 }
 
 /// Appends requests. The thread ends with this.
 pub(crate) struct Requests {
     jobs: mpsc::Sender<Job>,
+    tracer: Tracer,
 }
 
 impl Requests {
@@ -39,7 +42,11 @@ impl Requests {
     ///
     /// # Errors
     /// When the topic is not there, the log cannot be reached, or no thread can be made.
-    pub(crate) fn start(log: Arc<dyn Log>, topic: Arc<str>) -> Result<Self, LogError> {
+    pub(crate) fn start(
+        log: Arc<dyn Log>,
+        topic: Arc<str>,
+        tracer: Tracer,
+    ) -> Result<Self, LogError> {
         let partitions = log.describe(&topic)?.spec.partitions;
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
         let worker = Worker { log, topic, partitions, producer: None };
@@ -50,7 +57,7 @@ impl Requests {
                 let message = format!("no thread mail-requests can be made: {error}");
                 LogError::new(LogErrorKind::Unavailable, message)
             })?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, tracer })
     }
 }
 
@@ -64,9 +71,15 @@ impl RequestLinkMails for Requests {
                 LinkPurpose::ResetPassword => EmailContent::ResetPassword { token },
             };
             let email = emails::about_token(mail.account, mail.at, content);
-            let record = emails::outgoing(&email, SOURCE, None);
+            let caused_by = Scope::current_trace();
+            let span = caused_by
+                .and_then(|trace| self.tracer.child(&trace, "mail request", SpanKind::Producer));
+            let trace = span.as_ref().map(Span::context).or(caused_by);
+            let trace = trace.as_ref().map(emails::trace_headers);
+            let record = emails::outgoing(&email, SOURCE, trace.as_ref());
             let (done, answer) = oneshot::channel();
-            self.jobs.try_send(Job { record, done }).map_err(|error| failed(error.to_string()))?;
+            let job = Job { record, span, done };
+            self.jobs.try_send(job).map_err(|error| failed(error.to_string()))?;
             let appended = answer.await.map_err(|_| failed("the instance stops".to_owned()))?;
             appended.map_err(|error| failed(error.to_string()))
         })
@@ -91,22 +104,25 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
-        while let Some(first) = waiting.blocking_recv() {
-            let mut jobs = vec![first];
-            while jobs.len() < BATCH_MAX
-                && let Ok(job) = waiting.try_recv()
+    fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        while let Some(first) = jobs.blocking_recv() {
+            let mut batch = vec![first];
+            while batch.len() < BATCH_MAX
+                && let Ok(job) = jobs.try_recv()
             {
-                jobs.push(job);
+                batch.push(job);
             }
-            let (records, done): (Vec<_>, Vec<_>) =
-                jobs.into_iter().map(|job| (job.record, job.done)).unzip();
+            let (records, waiting): (Vec<_>, Vec<_>) =
+                batch.into_iter().map(|job| (job.record, (job.span, job.done))).unzip();
             let appended = self.append(records);
             if appended.is_err() {
                 // A producer that failed once fails for ever.
                 self.producer = None;
             }
-            for done in done {
+            for (span, done) in waiting {
+                if let Some(span) = span.filter(|_| appended.is_ok()) {
+                    span.end();
+                }
                 // Who asked may have gone, which changes nothing.
                 let _gone = done.send(appended.clone());
             }

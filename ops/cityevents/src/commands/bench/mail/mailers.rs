@@ -21,6 +21,7 @@ use cityevents_runtime::retry::{
 };
 use cityevents_schemas::catalog::catalog;
 use cityevents_schemas::topic;
+use cityevents_trace::Tracer;
 use cityevents_views::{EventRow, Mutation, Views, WriteTimestamp};
 use parking_lot::Mutex;
 
@@ -100,6 +101,7 @@ pub(super) fn start(
         deferrals: Deferrals::default(),
         clock: clock.clone(),
         metrics: MailerMetrics::default(),
+        tracer: Tracer::off(),
     });
     let tiers = catalog().retry_tiers(&topic::EMAILS).into_iter().zip(delays);
     let tiers = tiers.map(|(tier, delay)| Tier { topic: tier.name.into(), delay }).collect();

@@ -2,14 +2,16 @@
 
 use std::fmt;
 
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128_with_seed};
+
 /// Bytes of a `traceparent` of version 00.
 const LENGTH: usize = 55;
 /// Longest `tracestate` that is passed on.
 const STATE_BYTES_MAX: usize = 512;
-/// The flag of a trace that somebody keeps; the only one with a meaning in every version.
-const SAMPLED: u8 = 1;
+/// Where the digits of the flags end.
+const LAST_DIGIT: usize = LENGTH - 1;
 
-/// A valid `traceparent`.
+/// A valid `traceparent`: a trace, and a step of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceParent {
     /// The trace; not all zero.
@@ -21,6 +23,9 @@ pub struct TraceParent {
 }
 
 impl TraceParent {
+    /// The flag of a trace that somebody keeps; the only one with a meaning in every version.
+    pub const SAMPLED: u8 = 1;
+
     /// Reads a header. One that is not valid is as none: the reader begins a new trace. Of a later
     /// version only the parts that are known are taken.
     pub fn parse(text: &str) -> Option<Self> {
@@ -41,13 +46,49 @@ impl TraceParent {
         if trace_id == [0; 16] || parent_id == [0; 8] {
             return None;
         }
-        let flags = if version == 0 { flags } else { flags & SAMPLED };
+        let flags = if version == 0 { flags } else { flags & Self::SAMPLED };
         Some(Self { trace_id, parent_id, flags })
+    }
+
+    /// Reads a header if somebody keeps its trace. Of one that nobody keeps one byte is looked at.
+    pub fn kept(header: &[u8]) -> Option<Self> {
+        let digit = char::from(*header.get(LAST_DIGIT)?).to_digit(16)?;
+        if digit & u32::from(Self::SAMPLED) == 0 {
+            return None;
+        }
+        Self::parse(std::str::from_utf8(header).ok()?)
+    }
+
+    /// A step that this one causes: the same for the same name and turn.
+    #[must_use]
+    pub fn child(&self, name: &str, turn: u64) -> Self {
+        let id = xxh3_64_with_seed(&self.seed(turn), xxh3_64(name.as_bytes()));
+        Self { parent_id: id.max(1).to_be_bytes(), ..*self }
+    }
+
+    /// A step in a trace of its own, in which more is done than this one asks for.
+    #[must_use]
+    pub fn apart(&self, name: &str) -> Self {
+        let id = xxh3_128_with_seed(&self.seed(0), xxh3_64(name.as_bytes()));
+        Self { trace_id: id.max(1).to_be_bytes(), ..self.child(name, 0) }
+    }
+
+    fn seed(&self, turn: u64) -> [u8; 32] {
+        let mut seed = [0; 32];
+        seed[..16].copy_from_slice(&self.trace_id);
+        seed[16..24].copy_from_slice(&self.parent_id);
+        seed[24..].copy_from_slice(&turn.to_be_bytes());
+        seed
+    }
+
+    /// The id of the trace in hexadecimal digits.
+    pub fn trace_id_text(&self) -> String {
+        format!("{:032x}", u128::from_be_bytes(self.trace_id))
     }
 
     /// Whether somebody keeps this trace.
     pub const fn is_sampled(&self) -> bool {
-        self.flags & SAMPLED != 0
+        self.flags & Self::SAMPLED != 0
     }
 }
 
@@ -125,6 +166,27 @@ mod tests {
         ] {
             assert_eq!(TraceParent::parse(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn only_a_header_of_a_kept_trace_is_read() {
+        assert_eq!(TraceParent::kept(VALID.as_bytes()), TraceParent::parse(VALID));
+        let flags = |flags: &str| format!("{}{flags}", &VALID[..53]);
+        assert!(TraceParent::kept(flags("0b").as_bytes()).is_some());
+        for wrong in [flags("00"), flags("02"), flags("0g"), flags("1"), VALID.replace('-', "_")] {
+            assert_eq!(TraceParent::kept(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_child_follows_from_parent_name_and_turn() {
+        let parent = TraceParent::parse(VALID).unwrap();
+        let child = parent.child("step", 0);
+        assert_eq!(child, parent.child("step", 0));
+        assert_eq!((child.trace_id, child.flags), (parent.trace_id, parent.flags));
+        let others = [parent.child("step", 1), parent.child("other", 0), child.child("step", 0)];
+        assert!(others.iter().all(|other| other.parent_id != child.parent_id));
+        assert_ne!(parent.apart("step").trace_id, parent.trace_id);
     }
 
     #[test]
