@@ -48,6 +48,17 @@ fn other_tables_become_the_live_ones_while_the_instance_runs_stay_so_and_go_back
     run_on(data, &["replay", "--into", "night"]).good();
     join_and_see(http, &people[1], &event);
 
+    let status = |name: &[&str]| {
+        run_on(data, &[&["replay", "status", "--output", "json"][..], name].concat()).json()
+    };
+    assert_eq!((&status(&[])["live"], &status(&[])["since"]), (&"main".into(), &Value::Null));
+    let [begun, ended] = ["night", "main"].map(|name| {
+        let said = status(&[name]);
+        let rows = said["partitions"].as_array().unwrap();
+        rows.iter().map(|row| row["offset"].as_u64().unwrap()).sum::<u64>()
+    });
+    assert!(begun < ended, "{begun} {ended}");
+
     // What came meanwhile is in the new tables too.
     let said = switch("night").json();
     assert_eq!((&said["from"], &said["takes_effect"]), (&"main".into(), &"now".into()));
@@ -57,6 +68,10 @@ fn other_tables_become_the_live_ones_while_the_instance_runs_stay_so_and_go_back
     assert_eq!(active(data, "night", &event), 3);
     run_on(data, &["replay", "--into", "night", "--resume"]).failed(1, &["are the live tables"]);
     assert_eq!(web::once(instance.ops, "GET", "/readyz", &[], b"").status, 200);
+
+    let said = status(&[]);
+    assert_eq!((&said["live"], &said["tables"]), (&"night".into(), &"night".into()));
+    assert!(said["since"].as_str().is_some() && said["by"].as_str().is_some(), "{said}");
 
     // A restart changes nothing of it, also a sudden one.
     instance.kill();
@@ -72,7 +87,7 @@ fn other_tables_become_the_live_ones_while_the_instance_runs_stay_so_and_go_back
     assert_eq!(active(data, "main", &event), 5);
     instance.stop();
     run_on(data, &["replay", "diff", "night"]).good();
-    assert_eq!(switch("night").json()["takes_effect"], "within seconds", "nobody runs");
+    assert_eq!(switch("night").json()["takes_effect"], "at the next start");
     let instance = Instance::start(data);
     assert_eq!(standing(instance.http, &people[4], &event), "active");
     run_on(data, &["replay", "diff", "main"]).good();
@@ -106,6 +121,8 @@ fn tables_that_differ_become_live_only_by_force_with_a_reason() {
     assert_eq!(standing(instance.http, &everybody[1], &event), "rejected");
     switch(&["--force", "--reason", "a bug in the rows of registrations"]).good();
     poll_for(DEADLINE, || standing(instance.http, &everybody[1], &event) == "active");
+    let said = run_on(data, &["replay", "status"]).good();
+    assert!(said.contains("because: a bug in the rows of registrations"), "{said}");
     instance.stop();
 }
 

@@ -1,6 +1,6 @@
 //! What the adapter tells about its requests and the driver's connections.
 
-use std::sync::Weak;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use cityevents_kit::telemetry::MetricsRegistry;
@@ -41,7 +41,28 @@ impl MetricConstructor<Histogram> for LatencyBuckets {
     }
 }
 
+/// Figures that several keyspaces of one process share: those who connect first register them.
+#[derive(Clone, Default)]
+pub struct ScyllaFigures(Arc<OnceLock<ScyllaMetrics>>);
+
+impl ScyllaFigures {
+    /// The figures of requests, and what the driver knows about the connections of the first session.
+    pub(super) fn of(
+        &self,
+        registry: &MetricsRegistry,
+        in_flight_max: usize,
+        session: &Arc<Session>,
+    ) -> ScyllaMetrics {
+        let register = || {
+            ConnectionsCollector::register(registry, Arc::downgrade(session));
+            ScyllaMetrics::new(registry, in_flight_max)
+        };
+        self.0.get_or_init(register).clone()
+    }
+}
+
 /// The figures of requests.
+#[derive(Clone)]
 pub(super) struct ScyllaMetrics {
     /// By statement, resolved once.
     latencies: Vec<Histogram>,
@@ -51,7 +72,7 @@ pub(super) struct ScyllaMetrics {
 }
 
 impl ScyllaMetrics {
-    pub(super) fn new(registry: &MetricsRegistry, in_flight_max: usize) -> Self {
+    fn new(registry: &MetricsRegistry, in_flight_max: usize) -> Self {
         let latencies: Family<StatementLabels, Histogram, LatencyBuckets> =
             Family::new_with_constructor(LatencyBuckets);
         let (failures, in_flight) = (Family::default(), Gauge::default());
@@ -104,12 +125,12 @@ impl ScyllaMetrics {
 
 /// What the driver knows about its connections, gathered when metrics are scraped.
 #[derive(Debug)]
-pub(super) struct ConnectionsCollector {
+struct ConnectionsCollector {
     session: Weak<Session>,
 }
 
 impl ConnectionsCollector {
-    pub(super) fn register(registry: &MetricsRegistry, session: Weak<Session>) {
+    fn register(registry: &MetricsRegistry, session: Weak<Session>) {
         let collector = Box::new(Self { session });
         registry.register(|registry| registry.register_collector(collector));
     }

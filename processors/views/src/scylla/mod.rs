@@ -47,6 +47,7 @@ use tokio::runtime::Handle;
 use crate::error::ViewsError;
 
 pub use errors::SchemaError;
+pub use metrics::ScyllaFigures;
 pub use migrate::{Migrated, SchemaVersion, check, migrate};
 
 use request::Requests;
@@ -77,6 +78,8 @@ pub struct ScyllaOptions {
     pub password: Option<String>,
     /// The time by which expiring rows are kept.
     pub clock: WallClock,
+    /// Shared by all keyspaces of a process.
+    pub figures: ScyllaFigures,
 }
 
 impl Default for ScyllaOptions {
@@ -92,6 +95,7 @@ impl Default for ScyllaOptions {
             user: None,
             password: None,
             clock: Arc::new(system_time),
+            figures: ScyllaFigures::default(),
         }
     }
 }

@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::ScyllaOptions;
 use super::errors::Verdict;
-use super::metrics::{ConnectionsCollector, ScyllaMetrics};
+use super::metrics::ScyllaMetrics;
 use super::statements::{Statement, Statements};
 use crate::error::ViewsError;
 
@@ -64,12 +64,12 @@ impl Requests {
         let session = Arc::new(session);
         let slots = options.in_flight_max.clamp(4, Semaphore::MAX_PERMITS);
         let write_slots_max = slots * 3 / 4;
-        ConnectionsCollector::register(metrics, Arc::downgrade(&session));
+        let metrics = options.figures.of(metrics, slots, &session);
         Ok(Self {
             session,
             statements,
             breaker,
-            metrics: ScyllaMetrics::new(metrics, slots),
+            metrics,
             request_timeout: options.request_timeout,
             slots: Semaphore::new(slots),
             write_slots: Semaphore::new(write_slots_max),

@@ -6,6 +6,7 @@
 mod begin;
 mod diff;
 mod show;
+mod status;
 mod switch;
 
 use std::collections::BTreeMap;
@@ -60,6 +61,11 @@ pub enum ReplayQuestion {
         /// Who asks.
         by: String,
     },
+    /// Which are live, and how far they have come.
+    Status {
+        /// Others than the live ones.
+        name: Option<String>,
+    },
     /// What this program would have decided.
     Commands,
     /// What they say of an event.
@@ -110,6 +116,10 @@ pub(super) fn replay(
         }
         ReplayQuestion::Switch { to, force, by } => {
             switch::switch(context, &name(to)?, force.as_deref(), by, progress)
+        }
+        ReplayQuestion::Status { name: of } => {
+            let of = of.as_deref().map(name).transpose()?;
+            status::status(context, of.as_ref())
         }
         ReplayQuestion::Commands => decide_again(context, progress),
         ReplayQuestion::Show { name: of, event } => {

@@ -57,12 +57,17 @@ pub(super) fn switch(
     context.tables.follow().with_context(|| {
         format!("the tables {to} are the live ones, and this process cannot use them")
     })?;
+    let takes_effect = match (context.tables.served(), context.tables.are_shared()) {
+        (Some(_), _) => "now",
+        // Others look once a second.
+        (None, true) => "within seconds",
+        (None, false) => "at the next start",
+    };
     Ok(json!({
         "from": from.as_str(),
         "to": to.as_str(),
         "compared_rows": compared.map(|all| all.iter().map(|one| one.rows).sum::<u64>()),
-        // Others look once a second.
-        "takes_effect": if context.tables.served().is_some() { "now" } else { "within seconds" },
+        "takes_effect": takes_effect,
     }))
 }
 

@@ -43,6 +43,11 @@ pub struct ReplayArguments {
 /// What can be done with tables beside the live ones.
 #[derive(Debug, Subcommand)]
 pub enum ReplayAction {
+    /// Which are the live ones, since when and why, and how far they have come
+    Status {
+        /// Others than the live ones
+        name: Option<String>,
+    },
     /// Compare them with the live ones; fails when something differs
     Diff {
         /// Which tables
@@ -83,6 +88,10 @@ pub(super) fn run(arguments: &ReplayArguments) -> anyhow::Result<ExitCode> {
             let question = Question::Replay(ReplayQuestion::Switch { to, force, by });
             tell_switch(&admin::ask(&config, &question)?, format)
         }
+        (Some(ReplayAction::Status { name }), _) => {
+            let question = Question::Replay(ReplayQuestion::Status { name: name.clone() });
+            tell_status(&admin::ask(&config, &question)?, format)
+        }
         (Some(ReplayAction::Diff { name }), _) => diff::run(&config, name, format),
         (Some(ReplayAction::Show { name, event }), _) => {
             let (name, event) = (name.clone(), event.to_string());
@@ -92,6 +101,27 @@ pub(super) fn run(arguments: &ReplayArguments) -> anyhow::Result<ExitCode> {
         (None, Some(into)) => rebuild::run(&config, arguments, into),
         (None, None) => anyhow::bail!("say which tables: --into"),
     }
+}
+
+fn tell_status(answer: &Value, format: Format) -> anyhow::Result<ExitCode> {
+    if format == Format::Json {
+        output::json(answer)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let given = |field: &str, word: &str| {
+        let text = answer[field].as_str().filter(|text| !text.is_empty());
+        text.map(|text| format!(" {word} {text}")).unwrap_or_default()
+    };
+    let (since, by, reason) =
+        (given("since", "since"), given("by", "by"), given("reason", "because:"));
+    output::line(&format!(
+        "the tables {} are the live ones{since}{by}{reason}",
+        cell(answer, "live")
+    ));
+    let until = given("until", "made up to");
+    output::line(&format!("{} are in {}{until}", cell(answer, "tables"), cell(answer, "place")));
+    super::print_rows(&answer["partitions"], &["partition", "offset", "end"], format)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn tell_switch(answer: &Value, format: Format) -> anyhow::Result<ExitCode> {

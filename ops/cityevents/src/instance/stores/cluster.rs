@@ -12,18 +12,20 @@ use cityevents_runtime::log::kafka::{GroupProtocol, KafkaLog, KafkaMetrics, Kafk
 use cityevents_runtime::snapshot::{SnapshotOptions, SnapshotStore};
 use cityevents_schemas::Codecs;
 use cityevents_views::Views;
-use cityevents_views::scylla::ScyllaOptions;
+use cityevents_views::scylla::{ScyllaFigures, ScyllaOptions};
 
 use super::Schemas;
 use crate::instance::breakers;
 use crate::instance::registry::{self, RegistryIds};
 
-/// The circuit breakers of what this process can do without for a while.
+/// The circuit breakers of what this process can do without for a while, and the figures of the
+/// tables.
 #[derive(Clone)]
 pub(super) struct Breakers {
     views: Breaker,
     registry: Breaker,
     snapshots: Breaker,
+    figures: ScyllaFigures,
 }
 
 impl Breakers {
@@ -38,12 +40,19 @@ impl Breakers {
             views: breaker("views"),
             registry: breaker("registry"),
             snapshots: breaker("snapshots"),
+            figures: ScyllaFigures::default(),
         }
     }
 
-    /// That of the tables.
-    pub(super) fn views(&self) -> Breaker {
-        self.views.clone()
+    /// Opens tables. All of a process share one breaker and one set of figures.
+    pub(super) async fn open_tables(
+        &self,
+        options: ScyllaOptions,
+        metrics: &MetricsRegistry,
+    ) -> anyhow::Result<Views> {
+        let options = ScyllaOptions { figures: self.figures.clone(), ..options };
+        let opened = Views::scylla(options, self.views.clone(), metrics).await;
+        opened.context("the tables cannot be opened")
     }
 
     /// Tells the probes how they stand.
@@ -163,7 +172,5 @@ pub(super) async fn views(
     breakers: &Breakers,
     metrics: &MetricsRegistry,
 ) -> anyhow::Result<Views> {
-    let options = scylla_options(config)?;
-    let breaker = breakers.views.clone();
-    Views::scylla(options, breaker, metrics).await.context("the tables cannot be opened")
+    breakers.open_tables(scylla_options(config)?, metrics).await
 }

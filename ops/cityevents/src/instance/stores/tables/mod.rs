@@ -174,6 +174,11 @@ impl Tables {
         Ok(views)
     }
 
+    /// Whether other processes use them too.
+    pub fn are_shared(&self) -> bool {
+        self.config.is_cluster()
+    }
+
     /// Where tables are, for people.
     pub fn place(&self, name: &TablesName) -> String {
         if self.config.is_cluster() {
@@ -202,10 +207,10 @@ impl Tables {
     fn open_keyspace(&self, name: &TablesName) -> anyhow::Result<Views> {
         let Some(breakers) = &self.breakers else { bail!("this process has no database") };
         let options = self.options(name)?;
-        // The figures of a process are of the tables that it was started with.
+        // Those of the process are registered with its main tables, and nobody scrapes a tool.
         let metrics = MetricsRegistry::new(env!("CARGO_PKG_VERSION"), "");
-        let opened = self.wait(Views::scylla(options, breakers.views(), &metrics))?;
-        opened.with_context(|| format!("the tables {name} cannot be opened"))
+        let opened = self.wait(breakers.open_tables(options, &metrics))?;
+        opened.with_context(|| format!("{} ({name})", self.place(name)))
     }
 
     /// Waits for the database, on the runtime of the process or on one of its own.
