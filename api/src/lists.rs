@@ -84,6 +84,14 @@ impl<'a> List<'a> {
         Ok(Turned { rows, next_cursor: next.map(|place| self.seal(&place)).transpose()? })
     }
 
+    /// The page of a search, which tells itself where to go on.
+    pub(crate) fn of_found<T, P: Place>(
+        &self,
+        (items, next): (Vec<T>, Option<P>),
+    ) -> Result<(Vec<T>, Option<String>), Problem> {
+        Ok((items, next.map(|place| self.seal(&place)).transpose()?))
+    }
+
     /// The cursor of a page that begins behind a place.
     pub(crate) fn seal(&self, place: &impl Place) -> Result<String, Problem> {
         let sealed = self.cursors.seal(self.purpose, &self.filters, &place.to_bytes());

@@ -246,6 +246,12 @@ class World:
         for stream in (f"/api/events/{event}/live", "/api/me/live"):
             status, _ = call("GET", stream, token=self.person_token)
             assert status == 200, (stream, status)
+        for path, token in (
+            (f"/api/events/{event}/ticket", self.person_token),
+            (f"/api/events/{event}/check-in?user_id={self.person}", organiser),
+        ):
+            status, answer = call("GET", path, token=token)
+            assert status == 200, (path, status, answer)
         message = {"to": "all", "subject": "Doors", "text": "They open at seven."}
         for method, path, body in (
             ("PATCH", f"/api/events/{event}", {"capacity": 5}),

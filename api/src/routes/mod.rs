@@ -3,10 +3,13 @@
 mod calendar;
 mod cities;
 mod commands;
+mod door;
 mod events;
 mod live;
 mod mine;
 mod people;
+mod person;
+mod stats;
 mod view;
 
 use serde::Deserialize;
@@ -29,7 +32,9 @@ pub fn router(reads: Reads) -> OpenApiRouter {
         .routes(routes!(people::participants))
         .routes(routes!(people::waitlist))
         .routes(routes!(people::bans))
-        .routes(routes!(people::stats))
+        .routes(routes!(stats::stats))
+        .routes(routes!(door::ticket))
+        .routes(routes!(door::look))
         .routes(routes!(mine::joins))
         .routes(routes!(live::own))
         .routes(routes!(mine::events))

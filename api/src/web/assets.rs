@@ -32,6 +32,8 @@ macro_rules! assets {
 
 assets! {
     "site.css" "text/css; charset=utf-8";
+    "door.js" "text/javascript; charset=utf-8";
+    "room.js" "text/javascript; charset=utf-8";
     "site.js" "text/javascript; charset=utf-8";
     "icon.svg" "image/svg+xml";
 }

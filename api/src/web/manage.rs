@@ -73,7 +73,8 @@ impl Pages {
         }
         let calls = &self.shared.calls;
         let room = format!("/events/{event}/manage");
-        let stats = calls.ask(visitor, Call::get(format!("/api/events/{event}/stats"))).await?.body;
+        let stats = Call::get(format!("/api/events/{event}/stats?series=minute"));
+        let stats = calls.ask(visitor, stats).await?.body;
         let view = calls.ask(visitor, Call::get(format!("/api/events/{event}/view"))).await?.body;
         let list = LISTS.into_iter().find(|list| *list == asked.text("list"));
         let list = list.unwrap_or("participants");
@@ -81,9 +82,16 @@ impl Pages {
         if let Some(cursor) = asked.given("cursor") {
             people.push_str(&format!("&cursor={}", encoded(cursor)));
         }
+        let q = asked.given("q").filter(|_| list != "bans");
+        if let Some(q) = q {
+            people.push_str(&format!("&q={}", encoded(q)));
+        }
         let people = calls.ask(visitor, Call::get(people)).await?.body;
         let next = people["next_cursor"].as_str();
-        let next = next.map(|cursor| format!("{room}?list={list}&cursor={}", encoded(cursor)));
+        let next = next.map(|cursor| {
+            let q = q.map_or_else(String::new, |q| format!("&q={}", encoded(q)));
+            format!("{room}?list={list}{q}&cursor={}", encoded(cursor))
+        });
         // "This lets 12 people in", before it is done.
         let count = |name: &str| stats[name].as_u64().unwrap_or_default();
         let wanted = asked.given("capacity").and_then(|text| text.parse::<u64>().ok());
@@ -98,6 +106,7 @@ impl Pages {
             event => data(&view["event"]),
             actions => data(&view["actions"]),
             stats => data(&stats),
+            chart => super::chart::joins(&stats, self.now()),
             is_owner => is_owner,
             list => list,
             people => data(&people),

@@ -14,7 +14,9 @@ mod accounts;
 mod address;
 mod assets;
 mod calls;
+mod chart;
 mod command;
+mod door;
 mod drafts;
 mod event;
 mod events;
@@ -28,10 +30,12 @@ mod mine;
 mod organise;
 mod pictures;
 mod problem;
+mod qr;
 mod render;
 mod session;
 mod staff;
 mod start;
+mod ticket;
 mod times;
 mod unsubscribe;
 mod visitor;
@@ -131,6 +135,10 @@ fn table() -> Vec<(&'static str, MethodRouter<Pages>)> {
         ("/events/{id}/people", post(organise::people)),
         ("/events/{id}/messages", post(organise::message)),
         ("/events/{id}/check-in", post(organise::check_in)),
+        ("/events/{id}/door", get(door::page).post(door::let_in)),
+        ("/events/{id}/door/list", get(door::list)),
+        ("/events/{id}/ticket", get(ticket::page)),
+        ("/check-in/{ticket}", get(door::scanned)),
         ("/new", get(drafts::new_form).post(drafts::create)),
         ("/me", get(mine::places)),
         ("/me/events", get(mine::events)),
@@ -194,6 +202,7 @@ fn is_page(route: &str) -> bool {
     matches!(
         first,
         "" | "account"
+            | "check-in"
             | "commands"
             | "events"
             | "forgot"

@@ -68,12 +68,15 @@ pub(super) fn shown(problem: &Problem) -> Value {
             fields.iter().map(|(name, value)| (name.clone(), text(value))).collect()
         })
         .unwrap_or_default();
+    // When somebody came through the door before.
+    let first_at = problem.meta().get("first_at").cloned();
     let retry_after = problem.meta().get("retry_after_seconds").and_then(|value| value.as_u64());
     context! {
         code => problem.code().as_str(),
         status => problem.code().status().as_u16(),
         fields => fields,
         retry_after => retry_after,
+        first_at => first_at.as_ref().map(super::render::data),
         is_ours => problem.code().status() >= StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

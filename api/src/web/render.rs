@@ -28,6 +28,8 @@ macro_rules! templates {
 templates! {
     "account.html"
     "card.html"
+    "door.html"
+    "door_list.html"
     "event.html"
     "event_form.html"
     "events.html"
@@ -48,6 +50,7 @@ templates! {
     "staff.html"
     "standing.html"
     "start.html"
+    "ticket.html"
     "trail.html"
     "unsubscribe.html"
     "verify.html"

@@ -55,7 +55,7 @@ async fn people_come_as_csv_however_many_pages_they_are() {
         .await;
     assert_eq!(kind, "text/csv; charset=utf-8");
     let rows: Vec<_> = text.lines().collect();
-    assert_eq!(rows[0], "user_id,status,position,joined_at,updated_at,checked_in_at,reason");
+    assert_eq!(rows[0], "user_id,status,position,joined_at,updated_at,checked_in_at,reason,name");
     assert_eq!(rows.len(), 701);
     assert!(rows[1..].iter().all(|row| row.contains(",active,,2027-")), "{text}");
     let (_, all) = world

@@ -9,6 +9,7 @@
 mod bad_input;
 mod calendar;
 mod commands;
+mod door;
 mod events;
 mod feed;
 mod identity;

@@ -26,6 +26,8 @@ function localTimes(from) {
   }
 }
 localTimes(document);
+// Parts of a page that other scripts have asked for again.
+document.addEventListener("fresh", ({ detail }) => localTimes(detail));
 
 // Forms with times: written and sent in the reader's zone, for who has a script.
 for (const input of all('input[type="datetime-local"]')) {

@@ -9,6 +9,7 @@ use cityevents_domain::ids::UserId;
 use cityevents_kit::event_body::{DoneBody, OutcomeBody};
 use cityevents_kit::openapi::{EventPath, Pending, Refusals, WriteParameters};
 use cityevents_kit::problem::Problem;
+use cityevents_kit::seal::NotAdmitted;
 
 use super::on_event::OnEvent;
 use crate::body::{Fields, Required};
@@ -26,7 +27,7 @@ use crate::fields::Asked;
     security(("bearer" = [])),
 )]
 pub(super) async fn check_in(on: OnEvent, Required(body): Required) -> Response {
-    let asked = check_in_of(body, |code| on.state.codes().read(&on.event, code));
+    let asked = check_in_of(body, |shown| on.state.codes().whose(&on.event, shown));
     on.decide(&Method::POST, "/check-in", asked).await
 }
 
@@ -45,10 +46,10 @@ pub(super) async fn message(on: OnEvent, Required(body): Required) -> Response {
     on.decide(&Method::POST, "/messages", message_of(body)).await
 }
 
-/// Somebody, by id or by the code that they show. `whose` reads codes.
+/// Somebody, by id or by the code or ticket that they show. `whose` reads what is shown.
 fn check_in_of(
     mut body: Fields,
-    whose: impl FnOnce(&str) -> Option<UserId>,
+    whose: impl FnOnce(&str) -> Result<UserId, NotAdmitted>,
 ) -> Result<Asked, Problem> {
     let digest = body.digest();
     let (user, code) = (body.id("user_id"), body.text("code"));
@@ -58,11 +59,8 @@ fn check_in_of(
             None
         }
         (None, Some(code)) => {
-            let shown = whose(code.trim());
-            if shown.is_none() {
-                body.invalid.add("code", "is not a code for this event");
-            }
-            shown
+            let shown = whose(&code);
+            shown.map_err(|error| body.invalid.add("code", error.to_string())).ok()
         }
         (Some(user), None) => Some(user),
         (None, None) => {

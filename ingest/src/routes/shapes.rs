@@ -105,7 +105,7 @@ pub(super) struct NewBan {
 #[serde(deny_unknown_fields)]
 pub(super) struct CheckIn {
     user_id: Option<IdText>,
-    /// What the person shows.
+    /// What the person shows: a code, a ticket, or the address of a ticket's picture.
     code: Option<String>,
 }
 

@@ -7,12 +7,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { launch, window } from '../lib/chromium.mjs';
+import { launch } from '../lib/chromium.mjs';
 import { freePort, startInstance } from '../lib/instance.mjs';
 import { look, unseen } from '../lib/looking.mjs';
 import { link } from '../lib/mails.mjs';
+import { PASSWORD, person as somebody, publish as announce, register as enrol, takePlace } from '../lib/people.mjs';
 
-const PASSWORD = 'correct horse battery';
 /** Acts if it is ever more than text. */
 const PROBE = '"><script>window.probed=1</script><img src=x onerror="window.probed=1">\'';
 
@@ -33,52 +33,10 @@ after(async () => {
   if (mailFolder) await rm(mailFolder, { recursive: true });
 });
 
-/** A person with a window; what their pages complain of fails the walk. */
-async function person(options = {}) {
-  const context = await window(browser, { locale: 'en-GB', timezoneId: 'Europe/Berlin', ...options });
-  const page = await context.newPage();
-  page.complaints = [];
-  page.isWithoutScripts = options.javaScriptEnabled === false;
-  page.on('pageerror', (error) => page.complaints.push(String(error)));
-  page.on('console', (message) => {
-    const text = message.text();
-    if (message.type() === 'error' && /Security Policy|Uncaught/.test(text)) {
-      page.complaints.push(text);
-    }
-  });
-  return page;
-}
-
-async function register(page, name, email, returnTo = '') {
-  await page.goto(`${city.url}/register?return_to=${encodeURIComponent(returnTo)}`);
-  await page.fill('#name', name);
-  await page.fill('#email', email);
-  await page.fill('#password', PASSWORD);
-  await page.getByRole('main').getByRole('button').last().click();
-  await page.locator('a[href="/account"]').waitFor();
-}
-
-/** An event that is published; the page is in its room then. */
-async function publish(page, { title = 'Night of the museums', capacity = '1', text = 'All night.' }) {
-  await page.goto(`${city.url}/new`);
-  await page.fill('#title', title);
-  await page.fill('#description', text);
-  await page.fill('#city', 'Porto');
-  await page.fill('#category', 'culture');
-  await page.fill('#location', 'Rua das Flores 12');
-  await page.fill('#start_time', '2099-06-01T20:00');
-  await page.fill('#end_time', '2099-06-01T23:00');
-  await page.fill('#capacity', capacity);
-  await page.getByRole('button', { name: 'Save as draft' }).click();
-  await page.getByRole('button', { name: 'Publish', exact: true }).click();
-  await page.getByText('Published. Everybody can see it now.').waitFor();
-  return new URL(page.url()).pathname.split('/')[2];
-}
-
-async function join_(page, event) {
-  await page.goto(`${city.url}/events/${event}`);
-  await page.locator('#standing form button').click();
-}
+const person = (options) => somebody(browser, options);
+const register = (page, ...rest) => enrol(page, city, ...rest);
+const publish = (page, fields) => announce(page, city, fields);
+const join_ = (page, event) => takePlace(page, city, event);
 
 /** Raises the number of places, having seen how many that lets in. */
 async function raise(page, event, capacity, letsIn) {
@@ -248,6 +206,11 @@ test('scripts that people write stay text, on every page', async () => {
   await organiser.fill('#code', code);
   await organiser.locator('section[aria-labelledby=door] button').click();
   await organiser.getByText('has come through the door before').waitFor();
+  await organiser.getByText('Came through the door:').waitFor();
+  // The organiser knows people by their names, wherever they stand, and nobody else does.
+  await organiser.goto(`${city.url}/events/${event}/door/list`);
+  await organiser.locator('td', { hasText: PROBE }).waitFor();
+  await look(organiser);
   await organiser.fill('#subject', PROBE);
   await organiser.fill('#text', PROBE);
   await organiser.getByRole('button', { name: 'Send' }).click();
@@ -290,6 +253,9 @@ test('scripts that people write stay text, on every page', async () => {
     `/unsubscribe?token=${encodeURIComponent(PROBE)}`,
     `/reset-password?token=${encodeURIComponent(PROBE)}`, `/no-such-page${encodeURIComponent(PROBE)}`,
     `/events/${event}`, `/events/${event}?done=${encodeURIComponent(PROBE)}`,
+    `/events/${event}/ticket`, `/events/${event}/door?q=${encodeURIComponent(PROBE)}`,
+    `/events/${event}/door?code=${encodeURIComponent(PROBE)}`, `/events/${event}/door/list`,
+    `/events/${event}/manage?q=${encodeURIComponent(PROBE)}`, `/check-in/${encodeURIComponent(PROBE)}`,
     '/events?from=never', '/events?cursor=made-up', '/events/11111111-1111-4111-8111-111111111111',
     '/commands/11111111-1111-4111-8111-111111111111?then=//evil.org',
   ];

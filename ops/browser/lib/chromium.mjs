@@ -16,11 +16,11 @@ const HERE = new Set(['127.0.0.1', 'localhost']);
 /** For one step of a walk, in milliseconds. */
 const PATIENCE = 30_000;
 
-/** A browser; whoever launches it closes it. */
-export async function launch() {
+/** A browser, with more `flags`; whoever launches it closes it. */
+export async function launch(flags = []) {
   const { chromium } = (await load('playwright-core')).default;
   const executablePath = process.env.CITYEVENTS_CHROMIUM;
-  return chromium.launch({ executablePath, headless: true, args: FLAGS });
+  return chromium.launch({ executablePath, headless: true, args: [...FLAGS, ...flags] });
 }
 
 /** A window with cookies of its own, and with `options` of playwright. Pages get nothing from

@@ -23,7 +23,7 @@ use cityevents_domain::ids::{CommandId, EventId, UserId};
 use cityevents_domain::refusal::Refusal;
 use cityevents_domain::time::Timestamp;
 use cityevents_kit::config::Sources;
-use cityevents_kit::keys::{Authentication, Caller};
+use cityevents_kit::keys::{Authentication, Caller, KeyRing};
 use cityevents_kit::pictures::PictureAddresses;
 use cityevents_kit::seal::{CheckInCodes, CursorSealer, InstanceSecret, Receipts, VisitorCookies};
 use cityevents_kit::{Config, Shutdown};
@@ -111,6 +111,7 @@ impl World {
             progress: Arc::clone(&progress),
             projection: PROJECTION.to_owned(),
             cursors,
+            keys: KeyRing::open(&folder.path().join("keys")).unwrap(),
             clock: facts.clock(),
             consistency_wait,
             is_pending: Arc::new(move |id, user| known.lock().contains(&(*id, *user))),

@@ -26,7 +26,7 @@ use cityevents_ingest::{
 };
 use cityevents_kit::breaker::BreakerMetrics;
 use cityevents_kit::http::{CallClass, Edge, EdgeParts, RoutePolicy, ServeOptions, serve};
-use cityevents_kit::keys::{self, ApiKeys, TokenSigner, TokenVerifier};
+use cityevents_kit::keys::{self, ApiKeys, KeyRing, TokenSigner, TokenVerifier};
 use cityevents_kit::ops_listener::public_health_router;
 use cityevents_kit::pictures::PictureAddresses;
 use cityevents_kit::seal::{CursorSealer, InstanceSecret, VisitorCookies};
@@ -102,7 +102,7 @@ pub(super) async fn start(
     let verifier = TokenVerifier::new(ring.clone(), config).with_standings(standings.clone());
     let mut pages = None;
     if roles.has(ProcessRole::Api) {
-        let reads = reads(parts, views, progress, cursors.clone(), client.clone())?;
+        let reads = reads(parts, views, progress, (ring.clone(), cursors.clone()), client.clone())?;
         let visitors = VisitorCookies::new(cursors.clone(), config);
         let feed = feed::router(Feed::new(reads.clone(), visitors));
         let reads = cityevents_api::router(reads).merge(feed);
@@ -259,7 +259,7 @@ fn reads(
     parts: &Parts<'_>,
     views: &Views,
     progress: &Arc<ProjectionProgress>,
-    cursors: CursorSealer,
+    (keys, cursors): (KeyRing, CursorSealer),
     client: Option<CommandClient>,
 ) -> anyhow::Result<Reads> {
     let source = &parts.context.source;
@@ -286,6 +286,7 @@ fn reads(
         progress: progress.clone(),
         projection: projection::NAME.to_owned(),
         cursors,
+        keys,
         clock: source.clock.clone(),
         consistency_wait: parts.config.views.consistency_wait,
         is_pending: Arc::new(is_pending),

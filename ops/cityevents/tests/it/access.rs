@@ -96,6 +96,7 @@ const TABLE: &[Row] = &[
     ),
     ("POST", "/api/events/{event}/join", "", [401, 200, 409, 200, 200]),
     ("POST", "/api/events/{event}/cancel", "", [401, 404, 404, 404, 404]),
+    ("GET", "/api/events/{event}/ticket", "", [401, 404, 404, 404, 404]),
     // The organiser, and staff.
     ("PATCH", "/api/events/{event}", r#"{"capacity":7}"#, [401, 403, 200, 200, 200]),
     ("POST", "/api/events/{event}/publish", "", [401, 403, 409, 409, 409]),
@@ -105,6 +106,7 @@ const TABLE: &[Row] = &[
     ("GET", "/api/events/{event}/waitlist", "", [401, 403, 200, 200, 200]),
     ("GET", "/api/events/{event}/bans", "", [401, 403, 200, 200, 200]),
     ("GET", "/api/events/{event}/stats", "", [401, 403, 200, 200, 200]),
+    ("GET", "/api/events/{event}/check-in?user_id={person}", "", [401, 403, 404, 404, 404]),
     ("DELETE", "/api/events/{event}/participants/{person}", "", [401, 403, 404, 404, 404]),
     ("POST", "/api/events/{event}/bans", r#"{"user_id":"{person}"}"#, [401, 403, 200, 200, 200]),
     ("DELETE", "/api/events/{event}/bans/{person}", "", [401, 403, 200, 200, 200]),

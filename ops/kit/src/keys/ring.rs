@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{Signer as _, SigningKey};
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -224,6 +224,17 @@ impl KeyRing {
     /// The keys, the oldest first.
     pub fn list(&self) -> Vec<KeyInfo> {
         self.current().keys.iter().map(RingKey::info).collect()
+    }
+
+    /// A signature of something else than a token, by the key that signs. What is signed says what
+    /// it is, so that it is good for nothing else.
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<[u8; 64], KeysError> {
+        let ring = self.current();
+        let signing = ring.stored.iter().find(|key| key.status == KeyStatus::Current);
+        let unknown = || KeysError::Unknown { id: "current".to_owned() };
+        let damaged = |reason| KeysError::Damaged { path: self.file.name(), reason };
+        let key = signing.ok_or_else(unknown)?.signing_key().map_err(damaged)?;
+        Ok(key.sign(message).to_bytes())
     }
 
     pub(super) fn current(&self) -> arc_swap::Guard<Arc<Ring>> {

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cityevents_domain::ids::{EventId, UserId};
 
 use super::CursorSealer;
+use super::ticket::{TICKET_LETTERS, Ticket};
 
 const PURPOSE: &str = "check-in code";
 const USER_BYTES: usize = 16;
@@ -16,6 +17,17 @@ const USER_BYTES: usize = 16;
 /// bytes are plenty, and make 32 characters of the whole.
 const PROOF_BYTES: usize = 8;
 const CODE_BYTES: usize = USER_BYTES + PROOF_BYTES;
+
+/// Why what somebody shows lets nobody in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotAdmitted {
+    /// Changed, cut, made up, or of another service.
+    #[error("is not a code for this event")]
+    Unknown,
+    /// A ticket of this service.
+    #[error("is a ticket for another event")]
+    OtherEvent,
+}
 
 /// Gives and reads check-in codes.
 #[derive(Clone)]
@@ -44,11 +56,22 @@ impl CheckInCodes {
         let bytes = URL_SAFE_NO_PAD.decode(code).ok()?;
         let (user, proof) = bytes.split_first_chunk::<USER_BYTES>()?;
         let user = UserId::from_bytes(*user);
-        let expected = self.proof(event, &user);
-        // Every byte is compared, so that time does not tell where the first wrong one stands.
-        let differs =
-            proof.iter().zip(&expected).fold(0, |found, (one, other)| found | (one ^ other));
-        (proof.len() == PROOF_BYTES && differs == 0).then_some(user)
+        are_equal(proof, &self.proof(event, &user)).then_some(user)
+    }
+
+    /// Whom the thing that is shown for this event belongs to: a code, a ticket ([`Ticket`]), or the
+    /// address that a picture of a ticket leads to.
+    ///
+    /// # Errors
+    /// When it lets nobody in.
+    pub fn whose(&self, event: &EventId, shown: &str) -> Result<UserId, NotAdmitted> {
+        let shown = shown.trim();
+        let shown = shown.rsplit_once('/').map_or(shown, |(_, last)| last);
+        if shown.len() != TICKET_LETTERS {
+            return self.read(event, shown).ok_or(NotAdmitted::Unknown);
+        }
+        let ticket = Ticket::proven(shown, &self.sealer).ok_or(NotAdmitted::Unknown)?;
+        if ticket.event == *event { Ok(ticket.user) } else { Err(NotAdmitted::OtherEvent) }
     }
 
     fn proof(&self, event: &EventId, user: &UserId) -> [u8; PROOF_BYTES] {
@@ -60,16 +83,36 @@ impl CheckInCodes {
     }
 }
 
+/// Compares every byte, so that time does not tell where the first wrong one stands.
+pub(super) fn are_equal(shown: &[u8], expected: &[u8; PROOF_BYTES]) -> bool {
+    let differs = shown.iter().zip(expected).fold(0, |found, (one, other)| found | (one ^ other));
+    shown.len() == PROOF_BYTES && differs == 0
+}
+
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use ed25519_dalek::{Signature, VerifyingKey};
+
     use super::*;
     use crate::config::{Config, Sources};
+    use crate::keys::KeyRing;
     use crate::seal::InstanceSecret;
 
-    fn codes(folder: &std::path::Path) -> CheckInCodes {
+    fn sealer(folder: &Path) -> CursorSealer {
         let overrides = vec![("data.dir".to_owned(), folder.display().to_string())];
         let config = Config::load(Sources { overrides, ..Sources::default() }).unwrap().config;
-        CheckInCodes::new(CursorSealer::new(InstanceSecret::open(&config).unwrap()))
+        CursorSealer::new(InstanceSecret::open(&config).unwrap())
+    }
+
+    fn codes(folder: &Path) -> CheckInCodes {
+        CheckInCodes::new(sealer(folder))
+    }
+
+    fn ticket(event: u8, user: u8) -> Ticket {
+        Ticket { event: EventId::from_bytes([event; 16]), user: UserId::from_bytes([user; 16]) }
     }
 
     #[test]
@@ -99,6 +142,67 @@ mod tests {
         }
         for wrong in ["", "ä", &"A".repeat(32), &"ä".repeat(16), &format!("{code}A")] {
             assert_eq!(codes.read(&event, wrong), None, "{wrong}");
+        }
+    }
+    #[test]
+    fn a_ticket_is_good_at_its_event_also_after_its_key_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let ring = KeyRing::open(&folder.path().join("keys")).unwrap();
+        let mine = ticket(1, 3);
+        let shown = mine.give(&ring, &sealer(folder.path())).unwrap();
+        assert_eq!(Ticket::claimed(&shown), Some(mine));
+        let signed_with = ring.list()[0].kid.clone();
+        ring.rotate().unwrap();
+        ring.retire_at(&signed_with, Duration::ZERO, i64::MAX).unwrap();
+        let codes = codes(folder.path());
+        for shown in
+            [&shown, &format!("https://city.example/check-in/{shown}"), &format!(" {shown}\n")]
+        {
+            assert_eq!(codes.whose(&mine.event, shown), Ok(mine.user), "{shown}");
+        }
+        let other = EventId::from_bytes([2; 16]);
+        assert_eq!(codes.whose(&other, &shown), Err(NotAdmitted::OtherEvent));
+        let code = codes.give(&mine.event, &mine.user);
+        assert_eq!(codes.whose(&mine.event, &code), Ok(mine.user));
+        assert_eq!(codes.whose(&other, &code), Err(NotAdmitted::Unknown));
+    }
+
+    #[test]
+    fn a_ticket_can_be_checked_with_the_published_keys_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let ring = KeyRing::open(&folder.path().join("keys")).unwrap();
+        let shown = ticket(1, 3).give(&ring, &sealer(folder.path())).unwrap();
+        let bytes = URL_SAFE_NO_PAD.decode(shown).unwrap();
+        let message = [b"cityevents ticket v1\n", &bytes[1..33]].concat();
+        let signature = Signature::from_slice(&bytes[33..97]).unwrap();
+        let published = ring.jwks();
+        let verifying = published["keys"].as_array().unwrap().iter().filter(|key| {
+            let public = URL_SAFE_NO_PAD.decode(key["x"].as_str().unwrap()).unwrap();
+            let key = VerifyingKey::from_bytes(&public.try_into().unwrap()).unwrap();
+            key.verify_strict(&message, &signature).is_ok()
+        });
+        assert_eq!(verifying.count(), 1);
+    }
+
+    #[test]
+    fn a_forged_ticket_and_one_of_another_service_let_nobody_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let ring = KeyRing::open(&folder.path().join("keys")).unwrap();
+        let (codes, mine) = (codes(folder.path()), ticket(1, 3));
+        let shown = mine.give(&ring, &sealer(folder.path())).unwrap();
+        for index in 0..shown.len() {
+            let mut forged = shown.clone().into_bytes();
+            forged[index] = if forged[index] == b'A' { b'B' } else { b'A' };
+            let forged = std::str::from_utf8(&forged).unwrap();
+            assert_eq!(codes.whose(&mine.event, forged), Err(NotAdmitted::Unknown), "{index}");
+        }
+        let elsewhere = tempfile::tempdir().unwrap();
+        // Even with the same signing keys: those may have been stolen.
+        let foreign = mine.give(&ring, &sealer(elsewhere.path())).unwrap();
+        assert_eq!(codes.whose(&mine.event, &foreign), Err(NotAdmitted::Unknown));
+        for wrong in ["", "/", "A", &"A".repeat(TICKET_LETTERS), &"ä".repeat(TICKET_LETTERS / 2)] {
+            assert_eq!(codes.whose(&mine.event, wrong), Err(NotAdmitted::Unknown), "{wrong}");
+            assert_eq!(Ticket::claimed(wrong), None, "{wrong}");
         }
     }
 }

@@ -10,14 +10,16 @@ mod instance_secret;
 mod mails;
 mod person;
 mod receipt;
+mod ticket;
 mod upload;
 mod visitor;
 
-pub use self::check_in::CheckInCodes;
+pub use self::check_in::{CheckInCodes, NotAdmitted};
 pub use self::cursor::{CursorSealer, FilterHash, UnsealError};
 pub use self::instance_secret::{InstanceSecret, InstanceSecretError};
 pub use self::mails::MailSecrets;
 pub use self::person::PersonKey;
 pub use self::receipt::Receipts;
+pub use self::ticket::Ticket;
 pub use self::upload::UploadTokens;
 pub use self::visitor::{Visitor, VisitorCookies};
