@@ -8,6 +8,7 @@ stands in lib/.
     ops/browser/check.py                          all walks
     ops/browser/check.py sign_in                  one of them
     ops/browser/check.py --binary target/debug/cityevents
+    ops/browser/check.py screenshots --keep-pictures    what pages look like now is how they should
 """
 
 import argparse
@@ -28,6 +29,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("walks", nargs="*", help="names of files in checks/, without .mjs")
     parser.add_argument("--binary", type=Path, help="a cityevents that is built already")
+    parser.add_argument("--keep-pictures", action="store_true", help="replace those in ops/docs/pictures")
     arguments = parser.parse_args()
     known = {file.stem: file for file in sorted((HERE / "checks").glob("*.mjs"))}
     unknown = [name for name in arguments.walks if name not in known]
@@ -40,6 +42,8 @@ def main() -> int:
         "CITYEVENTS_NODE_MODULES": str(provision()),
         "CITYEVENTS_CHROMIUM": str(CHROMIUM),
     }
+    if arguments.keep_pictures:
+        environment["CITYEVENTS_KEEP_PICTURES"] = "yes"
     # Walks share nothing, but the machine is small: one after the other.
     command = ["node", "--test", "--test-concurrency=1", "--test-reporter=spec", *walks]
     return subprocess.run(command, env=environment).returncode
