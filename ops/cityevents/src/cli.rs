@@ -607,11 +607,15 @@ pub struct Bench {
     /// Runs; the median is printed
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=25))]
     pub runs: u32,
-    /// Requests due each second, for `http` (0: as many as go), the latencies of `kafka` and `chaos` [chaos: 2000], and joins beside `logins` [logins: 150]
+    /// Requests due each second, for `http` (0: as many as go), the latencies of `kafka` and `chaos` [chaos: 2000], `pages` [1000], and joins beside `logins` [logins: 150]
     #[arg(
         long,
         default_value_t = 5_000,
-        default_value_ifs([("scenario", "chaos", "2000"), ("scenario", "logins", "150")])
+        default_value_ifs([
+            ("scenario", "chaos", "2000"),
+            ("scenario", "logins", "150"),
+            ("scenario", "pages", "1000"),
+        ])
     )]
     pub rate: u32,
     /// For `http`: create and publish events instead of joining
@@ -683,6 +687,8 @@ pub enum Scenario {
     Feed,
     /// Joins, some of them traced, beside joins of which none is
     Tracing,
+    /// The page of an event, opened by many: how soon it comes, how many go, what it weighs
+    Pages,
     /// Break things under load, on real servers, and prove that every promise was kept
     Chaos,
 }

@@ -19,6 +19,7 @@ mod measure;
 mod memory;
 pub mod options;
 mod overload;
+mod pages;
 mod pipeline;
 mod process;
 mod processes;
@@ -121,6 +122,7 @@ pub(super) fn run(arguments: &Bench) -> anyhow::Result<ExitCode> {
         Scenario::Signals => signals::measure,
         Scenario::Feed => feed::measure,
         Scenario::Tracing => tracing::measure,
+        Scenario::Pages => pages::measure,
         Scenario::Chaos => return chaos::run(arguments),
     };
     let mut runs = Vec::new();

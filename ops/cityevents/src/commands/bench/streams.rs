@@ -20,7 +20,7 @@ use super::Plan;
 use super::http::run;
 use super::measure::{Goal, Row, resident_bytes};
 use super::process::Process;
-use super::processes::{Processes, between};
+use super::processes::{Processes, Spent, between};
 use super::stage::{ROOMY, load_runtime};
 use crate::cli::Place;
 use crate::load::client::Connection;
@@ -50,6 +50,8 @@ pub(super) fn measure(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let config = Place { data: Some(data), ..Place::default() }.load(Vec::new())?.config;
     let signer = TokenSigner::new(KeyRing::open(&config.keys_dir())?, &config);
     let (owner, guest) = (Person::new(&signer, Role::User)?, Person::new(&signer, Role::User)?);
+    let guests = (0..plan.seconds.as_secs()).map(|_| Person::new(&signer, Role::User));
+    let guests = guests.collect::<anyhow::Result<Vec<_>>>()?;
     let load = load_runtime()?;
     let event = run(&load, async move {
         let mut connection = Connection::open(http).await?;
@@ -66,11 +68,18 @@ pub(super) fn measure(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let before = processes.now();
     std::thread::sleep(plan.seconds);
     let idle = between(&before, &processes.now());
+    let (reached, streams) = run(&load, join(http, event.clone(), guest, streams))?;
+    let before = processes.now();
+    let (told, streams) = run(&load, join_each_second(http, event, guests, streams))?;
+    let busy = between(&before, &processes.now());
     let full = memory()?;
-    let (reached, streams) = run(&load, join(http, event, guest, streams))?;
     drop(streams);
     instance.kill()?;
-    let idle = idle.get(NAME).copied().unwrap_or(0.0) / plan.seconds.as_secs_f64() * 100.0;
+    let of_a_core = |spent: &Spent| {
+        spent.get(NAME).copied().unwrap_or(0.0) / plan.seconds.as_secs_f64() * 100.0
+    };
+    let (idle, busy) = (of_a_core(&idle), of_a_core(&busy));
+    let each_second = told as f64 / plan.seconds.as_secs_f64();
     let a_stream = full.saturating_sub(empty) as f64 / STREAMS as f64 / 1_024.0;
     Ok(vec![
         Row::new("memory of an instance with 10,000 live streams", full as f64 / MEGABYTE, "MB")
@@ -84,6 +93,9 @@ pub(super) fn measure(plan: &Plan) -> anyhow::Result<Vec<Row>> {
         Row::new("    processor while nothing happens", idle, "% of a core"),
         Row::new("    one join has reached all", reached.as_secs_f64() * 1_000.0, "ms")
             .under("from sending it; the load generator reads on one thread"),
+        Row::new("    updates a second while somebody joins each second", each_second, "/s")
+            .goal(Goal::AtLeast(STREAMS as f64 * 0.99)),
+        Row::new("    processor meanwhile", busy, "% of a core"),
     ])
 }
 
@@ -104,6 +116,8 @@ fn start(folder: &std::path::Path, data: &std::path::Path) -> anyhow::Result<Pro
 struct Seen {
     opened: AtomicUsize,
     joined: AtomicUsize,
+    /// Messages after those of the first join.
+    told: AtomicUsize,
     news: Notify,
 }
 
@@ -152,7 +166,10 @@ async fn open(http: SocketAddr, event: String) -> anyhow::Result<Streams> {
             read_until(&mut stream, &mut tail, b"\"active_participants\":1").await?;
             seen.count(&seen.joined);
             // Open until it is dropped.
-            std::future::pending().await
+            loop {
+                read_until(&mut stream, &mut tail, b"\"active_participants\":").await?;
+                seen.told.fetch_add(1, Ordering::Relaxed);
+            }
         });
     }
     let mut streams = Streams { seen, readers };
@@ -204,4 +221,25 @@ async fn join(
     ensure!(answer.status == StatusCode::OK, "the join was answered with {}", answer.status);
     streams.until(|seen| &seen.joined, REACHED_MAX).await.context("a join does not reach all")?;
     Ok((sent.elapsed(), streams))
+}
+
+/// Somebody joins each second, as many as there are. Says how many messages came of it.
+async fn join_each_second(
+    http: SocketAddr,
+    event: String,
+    guests: Vec<Person>,
+    streams: Streams,
+) -> anyhow::Result<(usize, Streams)> {
+    let mut connection = Connection::open(http).await?;
+    let path = format!("/api/events/{event}/join");
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    let before = streams.seen.told.load(Ordering::Relaxed);
+    for guest in guests {
+        seconds.tick().await;
+        let answer = connection.post_as(&guest.bearer, &path, Some("once"), Bytes::new()).await?;
+        ensure!(answer.status == StatusCode::OK, "a join was answered with {}", answer.status);
+    }
+    // The last one has its second too.
+    seconds.tick().await;
+    Ok((streams.seen.told.load(Ordering::Relaxed) - before, streams))
 }

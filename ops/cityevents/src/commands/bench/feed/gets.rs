@@ -28,21 +28,21 @@ pub(super) struct Gets {
 
 /// How fast, for how long, and how slow an answer may be.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Offered {
+pub(in crate::commands::bench) struct Offered {
     /// Requests a second.
-    pub(super) rate: u32,
+    pub(in crate::commands::bench) rate: u32,
     /// At most, for 99 of 100.
-    pub(super) p99_ms: f64,
-    pub(super) warm_up: Duration,
-    pub(super) seconds: Duration,
+    pub(in crate::commands::bench) p99_ms: f64,
+    pub(in crate::commands::bench) warm_up: Duration,
+    pub(in crate::commands::bench) seconds: Duration,
 }
 
 /// What came of it.
-pub(super) struct Answered {
+pub(in crate::commands::bench) struct Answered {
     /// Answers in the time that was measured.
-    pub(super) count: u64,
-    pub(super) latencies: Latencies,
-    pub(super) bytes: u64,
+    pub(in crate::commands::bench) count: u64,
+    pub(in crate::commands::bench) latencies: Latencies,
+    pub(in crate::commands::bench) bytes: u64,
 }
 
 impl Gets {
@@ -96,7 +96,7 @@ impl Gets {
 }
 
 /// Asks for all in turn.
-pub(super) fn offer(
+pub(in crate::commands::bench) fn offer(
     load: &Runtime,
     address: SocketAddr,
     requests: &Arc<Vec<Vec<u8>>>,

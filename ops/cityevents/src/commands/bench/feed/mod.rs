@@ -2,7 +2,7 @@
 //! search, deep pages; how soon a change is there; and the index that it comes from, built and opened.
 
 mod fresh;
-mod gets;
+pub(super) mod gets;
 mod rows;
 mod trends;
 
