@@ -266,6 +266,20 @@ impl Identity {
         store.replace(address_key(address), &read, &claim).await
     }
 
+    /// Calls somebody something else. `None` when there is no such account any more.
+    pub(super) async fn rename(
+        &self,
+        user: &UserId,
+        name: Option<String>,
+    ) -> Result<Option<Account>, IdentityError> {
+        let change = |account: &Account| {
+            let stays = !account.is_somebodys() || account.name == name;
+            (!stays).then(|| Account { name: name.clone(), ..account.clone() })
+        };
+        let account = self.shared.store.update(account_key(user), change).await?;
+        Ok(account.filter(Account::is_somebodys))
+    }
+
     /// An account by its id.
     ///
     /// # Errors

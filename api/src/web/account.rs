@@ -47,6 +47,24 @@ pub(super) async fn mails(
     Ok(see_other("/account?done=saved"))
 }
 
+/// What one is called.
+pub(super) async fn name(
+    State(pages): State<Pages>,
+    visitor: Visitor,
+    form: Form,
+) -> Result<Response, Problem> {
+    let body = json!({ "name": form.text("name") });
+    let call = Call::new(Method::PATCH, "/api/auth/me").with(body);
+    match pages.shared.calls.ask(&visitor, call).await {
+        Ok(_) => Ok(see_other("/account?done=saved")),
+        Err(problem) if problem.meta().contains_key("fields") => {
+            let told = context! { problem => shown(&problem), form => form.shown() };
+            pages.account(&visitor, problem.code().status(), told).await
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
 pub(super) async fn password(
     State(pages): State<Pages>,
     visitor: Visitor,
@@ -159,6 +177,9 @@ impl Pages {
         let linked = calls.ask(visitor, Call::get("/api/auth/me/oauth")).await?.body;
         let mails = calls.ask(visitor, Call::get("/api/me/notifications")).await?.body;
         let calendar = calls.ask(visitor, Call::get("/api/me/calendar")).await?.body;
+        let name = me["data"]["name"].as_str().unwrap_or_default().to_owned();
+        // What was typed stands before what is kept.
+        let told = context! { ..told, ..context! { form => context! { name } } };
         let known = context! {
             me => data(&me["data"]),
             sessions => data(&sessions["data"]),

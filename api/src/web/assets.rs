@@ -17,7 +17,7 @@ const HASH_LETTERS: usize = 12;
 struct Asset {
     name: &'static str,
     kind: &'static str,
-    content: &'static str,
+    content: &'static [u8],
 }
 
 macro_rules! assets {
@@ -25,7 +25,7 @@ macro_rules! assets {
         const ASSETS: &[Asset] = &[$(Asset {
             name: $name,
             kind: $kind,
-            content: include_str!(concat!("../../web/assets/", $name)),
+            content: include_bytes!(concat!("../../web/assets/", $name)),
         },)*];
     };
 }
@@ -36,10 +36,11 @@ assets! {
     "room.js" "text/javascript; charset=utf-8";
     "site.js" "text/javascript; charset=utf-8";
     "icon.svg" "image/svg+xml";
+    "share.png" "image/png";
 }
 
 static HASHES: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let hash = |asset: &Asset| blake3::hash(asset.content.as_bytes()).to_hex();
+    let hash = |asset: &Asset| blake3::hash(asset.content).to_hex();
     ASSETS.iter().map(|asset| hash(asset)[..HASH_LETTERS].to_owned()).collect()
 });
 

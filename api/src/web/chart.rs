@@ -8,7 +8,7 @@ const MINUTE_MS: i64 = 60_000;
 /// Minutes that a bar may stand for; a day fits into the last.
 const STEPS: [i64; 8] = [1, 2, 5, 10, 15, 20, 30, 60];
 /// Bars, so that they stay wide enough to be seen, and that one alone is no wall.
-const BARS_MIN: i64 = 12;
+const BARS_MIN: i64 = 24;
 const BARS_MAX: i64 = 48;
 /// What the height is divided into.
 const HEIGHT: u64 = 100;
@@ -106,10 +106,10 @@ mod tests {
         let chart = chart(&minutes, "2027-01-15T08:03:30Z").unwrap();
         assert_eq!(chart["step"], 1);
         let bars = chart["bars"].as_array().unwrap();
-        assert_eq!(bars.len(), 12);
+        assert_eq!(bars.len(), 24);
         assert_eq!(chart["base"], 75);
-        assert_eq!(bars[8], json!({ "x": 81, "top": 0, "joined": 75, "left": 0 }));
-        assert_eq!(bars[10], json!({ "x": 101, "top": 50, "joined": 25, "left": 25 }));
+        assert_eq!(bars[20], json!({ "x": 201, "top": 0, "joined": 75, "left": 0 }));
+        assert_eq!(bars[22], json!({ "x": 221, "top": 50, "joined": 25, "left": 25 }));
         assert_eq!((&chart["joined"], &chart["left"]), (&json!(40), &json!(10)));
         assert_eq!(chart["rows"].as_array().unwrap().len(), 2);
         assert_eq!(chart["rows"][1]["at"], "2027-01-15T08:02:00Z");

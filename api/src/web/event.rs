@@ -10,11 +10,14 @@ use minijinja::context;
 use minijinja::value::Value;
 
 use super::Pages;
+use super::address::encoded;
 use super::calls::Call;
 use super::forms::{Form, new_key};
 use super::render::data;
 use super::visitor::Visitor;
 
+/// Other events of the kind that are shown.
+const SIMILAR: usize = 3;
 /// What the page says first, after something was done.
 const DONE: [&str; 3] = ["joined", "left", "published"];
 
@@ -41,6 +44,7 @@ impl Pages {
         let view = Call::get(format!("/api/events/{event}/view"));
         let view = self.shared.calls.ask(visitor, view).await?.body;
         let event = &view["event"];
+        let similar = self.similar(visitor, event).await?;
         let count = |name: &str| event[name].as_u64().unwrap_or_default();
         let (capacity, active) = (count("capacity"), count("active_participants"));
         let waiting = count("waitlist_count");
@@ -56,8 +60,35 @@ impl Pages {
             opens_in => opens_in_ms.filter(|ms| *ms > 0).map(|ms| (ms + 999) / 1_000),
             event => data(event),
             view => data(&view),
+            similar => similar.iter().map(data).collect::<Vec<_>>(),
             ..told
         };
         Ok(self.page_with(status, visitor, "event.html", shown))
+    }
+
+    /// What is talked about of the same kind in the same city, and where that is nothing, what there
+    /// is at all of the kind.
+    async fn similar(
+        &self,
+        visitor: &Visitor,
+        event: &serde_json::Value,
+    ) -> Result<Vec<serde_json::Value>, Problem> {
+        let text = |name: &str| encoded(event[name].as_str().unwrap_or_default());
+        let kind = format!("category={}", text("category"));
+        let near = format!("/api/feed/recommended?type=trending&{kind}&city={}", text("city"));
+        let anywhere = format!("/api/feed?{kind}");
+        let mut similar = Vec::new();
+        for call in [near, anywhere] {
+            // One more than is shown: the event itself may be among them.
+            let call = Call::get(format!("{call}&limit={}", SIMILAR + 1));
+            let mut found = self.shared.calls.ask(visitor, call).await?.body;
+            let found = found["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
+            similar.extend(found.into_iter().filter(|found| found["id"] != event["id"]));
+            if !similar.is_empty() {
+                break;
+            }
+        }
+        similar.truncate(SIMILAR);
+        Ok(similar)
     }
 }

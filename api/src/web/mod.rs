@@ -146,6 +146,7 @@ fn table() -> Vec<(&'static str, MethodRouter<Pages>)> {
         ("/account/avatar", post(pictures::avatar)),
         ("/account/avatar/remove", post(pictures::remove_avatar)),
         ("/account/mails", post(account::mails)),
+        ("/account/name", post(account::name)),
         ("/account/password", post(account::password)),
         ("/account/providers/{provider}/unlink", post(account::unlink)),
         ("/account/sessions/{id}/end", post(account::end_session)),

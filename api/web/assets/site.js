@@ -129,6 +129,14 @@ if (event) {
     return navigation ? navigation.responseStart : performance.now();
   }
 
+  // The second of two clicks goes to what has come under the pointer meanwhile, which nobody meant.
+  document.addEventListener("click", (click) => {
+    if (click.detail > 1 && click.target.closest("#standing")) {
+      click.preventDefault();
+      click.stopPropagation();
+    }
+  }, true);
+
   // The panel as the server sees it now. What was just done stays said until something else happens.
   let version = 0;
   function show(page) {

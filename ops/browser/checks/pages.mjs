@@ -122,9 +122,13 @@ for (const [how, options] of [
     await second.goto(`${city.url}/account`);
     assert.equal(await second.locator('input[type=checkbox][value=on]:not(:checked)').count(), 1);
     await second.selectOption('#mail-language', 'de');
-    await second.getByRole('button', { name: 'Save' }).first().click();
+    await second.locator('section[aria-labelledby=mails]').getByRole('button', { name: 'Save' }).click();
     await second.getByText('Saved.').waitFor();
     assert.equal(await second.locator('#mail-language').inputValue(), 'de');
+    await second.fill('#name', 'Benedikt');
+    await second.locator('.name-form').getByRole('button', { name: 'Save' }).click();
+    await second.getByRole('heading', { name: 'Benedikt' }).waitFor();
+    assert.equal(await second.inputValue('#name'), 'Benedikt');
 
     for (const one of [organiser, second, third, stranger]) {
       assert.deepEqual(one.complaints, []);
@@ -211,6 +215,7 @@ test('scripts that people write stay text, on every page', async () => {
   await organiser.goto(`${city.url}/events/${event}/door/list`);
   await organiser.locator('td', { hasText: PROBE }).waitFor();
   await look(organiser);
+  await organiser.goto(`${city.url}/events/${event}/manage`);
   await organiser.fill('#subject', PROBE);
   await organiser.fill('#text', PROBE);
   await organiser.getByRole('button', { name: 'Send' }).click();

@@ -6,6 +6,7 @@ mod directory;
 mod oauth;
 mod own_data;
 mod passwords;
+mod profile;
 mod proofs;
 mod sessions;
 mod sign_in;
@@ -37,7 +38,7 @@ pub fn router(identity: Identity) -> OpenApiRouter {
         .routes(routes!(oauth::callback))
         .routes(routes!(oauth::link, oauth::unlink))
         .routes(routes!(oauth::linked))
-        .routes(routes!(sessions::me, own_data::erase))
+        .routes(routes!(sessions::me, profile::change, own_data::erase))
         .routes(routes!(avatar::set))
         .routes(routes!(sessions::status))
         .routes(routes!(own_data::export))

@@ -13,6 +13,7 @@ use cityevents_kit::{ErrorCode, Problem};
 
 use tracing::field;
 
+use super::profile::name_of;
 use super::wire::{Credentials, Data, Registration, SignedIn, Tokens, User, data};
 use crate::identity::LinkPurpose;
 use crate::identity::device::Device;
@@ -22,9 +23,6 @@ use crate::identity::store::IdentityError;
 use crate::identity::{
     Account, Address, HashingError, Identity, LanguageTag, NewAccount, Password,
 };
-
-/// Longest name of a person, in characters.
-const NAME_CHARACTERS_MAX: usize = 120;
 
 /// Makes an account, and signs in.
 #[utoipa::path(
@@ -44,14 +42,7 @@ pub(super) async fn register(
     let email = Address::parse(&body.email).map_err(|error| wrong.add("email", error.to_string()));
     let password =
         Password::new(body.password).map_err(|error| wrong.add("password", error.to_string()));
-    let name = body.name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
-    let is_line = |name: &String| {
-        name.chars().count() <= NAME_CHARACTERS_MAX && !name.chars().any(char::is_control)
-    };
-    if !name.as_ref().is_none_or(is_line) {
-        let limit = format!("write one line of at most {NAME_CHARACTERS_MAX} characters");
-        wrong.add("name", limit);
-    }
+    let name = name_of(body.name).map_err(|limit| wrong.add("name", limit)).ok().flatten();
     let language = match body.language.as_deref().map(LanguageTag::parse) {
         None => LanguageTag::liked(&headers),
         Some(parsed) => parsed.map_err(|error| wrong.add("language", error.to_string())).ok(),

@@ -65,6 +65,7 @@ const TABLE: &[Row] = &[
     ("GET", "/api/auth/me", "", [401, 200, 200, 200, 200]),
     ("GET", "/api/auth/me/status", "", [401, 200, 200, 200, 200]),
     ("GET", "/api/auth/me/export", "", [401, 200, 200, 200, 200]),
+    ("PATCH", "/api/auth/me", r#"{"name":"Somebody"}"#, [401, 200, 200, 200, 200]),
     ("PATCH", "/api/auth/me/avatar", r#"{"upload_id":null}"#, [401, 200, 200, 200, 200]),
     ("POST", "/api/media/request-upload", r#"{"purpose":"avatar"}"#, [401, 200, 200, 200, 200]),
     ("POST", "/api/media/complete", r#"{"upload_id":"{none}"}"#, [401, 404, 404, 404, 404]),

@@ -1,0 +1,61 @@
+//! What one is called.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use cityevents_kit::http::Json;
+use cityevents_kit::keys::Caller;
+use cityevents_kit::openapi::NotYours;
+use cityevents_kit::{ErrorCode, Problem};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::wire::{Data, User, data};
+use crate::identity::Identity;
+use crate::identity::store::IdentityError;
+
+/// Longest name of a person, in characters.
+const NAME_CHARACTERS_MAX: usize = 120;
+
+#[derive(Deserialize, ToSchema)]
+#[schema(example = json!({ "name": "Ada" }))]
+#[serde(deny_unknown_fields)]
+pub(super) struct Profile {
+    /// What one wants to be called; `null` or an empty one: nothing.
+    #[schema(max_length = 120)]
+    name: Option<String>,
+}
+
+/// Changes what one is called. Others see it within a minute.
+#[utoipa::path(
+    patch,
+    path = "/api/auth/me",
+    tag = "identity",
+    operation_id = "change_profile",
+    request_body = Profile,
+    responses((status = 200, description = "as asked for", body = Data<User>), NotYours),
+    security(("bearer" = [])),
+)]
+pub(super) async fn change(
+    State(identity): State<Identity>,
+    caller: Caller,
+    Json(body): Json<Profile>,
+) -> Result<Response, Problem> {
+    identity.account_of_caller(&caller).await?;
+    let name = name_of(body.name).map_err(|limit| Problem::invalid("name", limit))?;
+    let account = identity.rename(&caller.user, name).await.map_err(IdentityError::into_problem)?;
+    let account = account.ok_or_else(|| Problem::new(ErrorCode::Unauthenticated))?;
+    Ok(data(StatusCode::OK, User::of(&identity, &account)))
+}
+
+/// A name as it is kept; `None` for one that is empty. The error says what a name is.
+pub(super) fn name_of(written: Option<String>) -> Result<Option<String>, String> {
+    let name = written.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+    let is_line = |name: &String| {
+        name.chars().count() <= NAME_CHARACTERS_MAX && !name.chars().any(char::is_control)
+    };
+    match name.as_ref().is_none_or(is_line) {
+        true => Ok(name),
+        false => Err(format!("write one line of at most {NAME_CHARACTERS_MAX} characters")),
+    }
+}
