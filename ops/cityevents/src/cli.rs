@@ -607,7 +607,7 @@ pub struct Bench {
     /// Runs; the median is printed
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=25))]
     pub runs: u32,
-    /// Requests due each second, for `http` (0: as many as go), the latencies of `kafka` and `chaos` [chaos: 2000], `pages` [1000], and joins beside `logins` [logins: 150]
+    /// Requests due each second, for `http` (0: as many as go), the latencies of `kafka` and `chaos` [chaos: 2000], `pages` [pages: 1000], and joins beside `logins` [logins: 150]
     #[arg(
         long,
         default_value_t = 5_000,
