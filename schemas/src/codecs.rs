@@ -124,6 +124,15 @@ impl Codecs {
         parse(&self.resolution(record, id)?.resolve(body)?)
     }
 
+    /// The schema of an id, asked for anew each time.
+    pub(crate) fn writer(&self, id: u32) -> Result<Arc<str>, DecodeError> {
+        match self.ids.writer(id) {
+            Ok(Some(source)) => Ok(source),
+            Ok(None) => Err(DecodeError::UnknownSchema { id }),
+            Err(SchemaLookupError { reason }) => Err(DecodeError::SchemaUnavailable { id, reason }),
+        }
+    }
+
     #[cold]
     fn resolution(&self, record: Record, id: u32) -> Result<Arc<Resolution>, DecodeError> {
         let key = (record, id);
@@ -133,14 +142,7 @@ impl Codecs {
             return Ok(Arc::clone(resolution));
         }
         drop(known);
-        let source = match self.ids.writer(id) {
-            Ok(Some(source)) => source,
-            Ok(None) => return Err(DecodeError::UnknownSchema { id }),
-            Err(SchemaLookupError { reason }) => {
-                return Err(DecodeError::SchemaUnavailable { id, reason });
-            }
-        };
-        let resolution = Arc::new(Resolution::new(record, id, &source)?);
+        let resolution = Arc::new(Resolution::new(record, id, &self.writer(id)?)?);
         let mut known = self.resolutions.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         if known.len() >= RESOLUTIONS_MAX {
             known.clear();

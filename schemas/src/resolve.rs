@@ -29,7 +29,6 @@ pub(crate) struct Resolution {
 
 impl Resolution {
     pub(crate) fn new(record: Record, id: u32, source: &str) -> Result<Self, DecodeError> {
-        LazyLock::force(&ALLOCATION_LIMIT);
         let writer = parse(id, source)?;
         let found = writer.name().map(|name| name.name.clone()).unwrap_or_default();
         if found != record.name() {
@@ -64,9 +63,9 @@ impl Resolution {
 
 /// Bytes that remember whether somebody wanted more of them. apache-avro takes the end of its input
 /// inside a union for null, so a record that was cut would pass as one with fewer fields.
-struct Body<'a> {
-    left: &'a [u8],
-    is_overrun: bool,
+pub(crate) struct Body<'a> {
+    pub(crate) left: &'a [u8],
+    pub(crate) is_overrun: bool,
 }
 
 impl Read for Body<'_> {
@@ -76,7 +75,8 @@ impl Read for Body<'_> {
     }
 }
 
-fn parse(id: u32, source: &str) -> Result<Schema, DecodeError> {
+pub(crate) fn parse(id: u32, source: &str) -> Result<Schema, DecodeError> {
+    LazyLock::force(&ALLOCATION_LIMIT);
     Schema::parse_str(source)
         .map_err(|error| DecodeError::Unresolvable { id, reason: error.to_string() })
 }

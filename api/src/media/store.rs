@@ -73,6 +73,14 @@ impl PictureStore {
         Self { objects: Arc::new(InMemory::new()), keeps_kinds: true }
     }
 
+    /// Looks whether the store answers, and may be read.
+    ///
+    /// # Errors
+    /// When it does not, or may not.
+    pub async fn check(&self) -> Result<(), object_store::Error> {
+        self.objects.list_with_delimiter(None).await.map(drop)
+    }
+
     /// The objects, as others see them.
     pub fn objects(&self) -> &Arc<dyn ObjectStore> {
         &self.objects

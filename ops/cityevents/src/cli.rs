@@ -60,8 +60,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  cityevents demo --people 100000 --capacity 1000")]
     Demo(Demo),
     /// Prove the invariants on the whole log, as an outsider
-    #[command(after_help = "Example:\n  cityevents audit --data .cityevents")]
-    Audit(Place),
+    #[command(after_help = "Example:\n  cityevents audit --data .cityevents\n  \
+                      cityevents audit --personal-data --look-for 'Ada Lovelace'")]
+    Audit(Audit),
     /// Tell every command and fact that led to the present state of an event
     #[command(
         after_help = "Example:\n  cityevents explain --event 0b54…-8e7a --user 6fa4…-91c2\n  \
@@ -103,6 +104,9 @@ pub enum Command {
     /// Dead letters: records that could not be read
     #[command(after_help = "Example:\n  cityevents dlq redrive --execute")]
     Dlq(Dlq),
+    /// Whether an instance is well, and may be let loose on people
+    #[command(after_help = "Example:\n  cityevents doctor --production --config city.toml")]
+    Doctor(Doctor),
     /// Make tables anew from the log, beside the live ones
     #[command(after_help = "Example:\n  cityevents replay --into night2\n  \
                       cityevents replay --into friday --to 2026-07-14T18:00:00Z")]
@@ -122,6 +126,35 @@ pub enum Command {
         /// Which shell.
         shell: Shell,
     },
+}
+
+/// `audit`.
+#[derive(Debug, Args)]
+pub struct Audit {
+    /// Where the instance is.
+    #[command(flatten)]
+    pub place: Place,
+    /// Prove instead that nobody's personal data is in the log: reads every record of every topic and
+    /// every snapshot, and looks for the address and the name of every account
+    #[arg(long)]
+    pub personal_data: bool,
+    /// What else to look for, wherever it is: the address of somebody who was erased, for example
+    #[arg(long, value_name = "TEXT", requires = "personal_data")]
+    pub look_for: Vec<String>,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Where the instance is.
+    #[command(flatten)]
+    pub place: Place,
+    /// Judge it as a service that everybody reaches, and not as one on a laptop
+    #[arg(long)]
+    pub production: bool,
+    /// Take a row as it is; may be given several times
+    #[arg(long, value_name = "CHECK")]
+    pub accept: Vec<String>,
 }
 
 /// Where an instance is.

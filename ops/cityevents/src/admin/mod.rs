@@ -10,6 +10,7 @@ mod explain_trend;
 pub mod find;
 pub mod lag;
 mod log_level;
+mod personal_data;
 mod remote;
 pub mod replay;
 mod snapshots;
@@ -31,6 +32,7 @@ use crate::cli::DlqFilter;
 use crate::instance::{Schemas, Tables};
 
 pub use self::accounts::{AccountQuestion, AskedAccount, Whose, answer};
+pub use self::personal_data::AskedText;
 pub use self::remote::{Asker, ask, ask_running, routes};
 pub use self::suppressions::{AskedAddress, SuppressionQuestion, suppress};
 
@@ -40,6 +42,11 @@ pub use self::suppressions::{AskedAddress, SuppressionQuestion, suppress};
 pub enum Question {
     /// See [`audit`].
     Audit,
+    /// See [`personal_data`].
+    PersonalData {
+        /// What to look for beside what accounts have.
+        look_for: Vec<AskedText>,
+    },
     /// See [`explain`].
     Explain {
         /// Which event.
@@ -183,6 +190,7 @@ pub fn execute(
 ) -> anyhow::Result<Value> {
     match question {
         Question::Audit => audit::audit(context, progress),
+        Question::PersonalData { look_for } => personal_data::prove(context, look_for, progress),
         Question::Explain { event, user } => {
             let event: EventId = event.parse()?;
             let user: Option<UserId> = user.as_deref().map(str::parse).transpose()?;

@@ -52,6 +52,12 @@ pub fn ask(config: &Config, question: &Question) -> anyhow::Result<Value> {
             answer
         }
         Asker::Here(context) => {
+            // Keeps the connections to the tables going until the answer is there.
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            if matches!(question, Question::PersonalData { .. }) {
+                let identity = instance::open_identity(config, &runtime)?;
+                context.identity.get_or_init(|| identity);
+            }
             let bar = output::progress(0, "reading");
             let answer = execute(question, &context, &mut |done, total| {
                 bar.set_length(total);

@@ -2,18 +2,13 @@
 
 use std::io::BufRead as _;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cityevents_api::identity::{Address, Identity, IdentityParts, Password, Passwords};
+use cityevents_api::identity::{Address, Password, Passwords};
 use cityevents_domain::actor::Role;
 use cityevents_kit::Config;
-use cityevents_kit::breaker::BreakerMetrics;
-use cityevents_kit::keys::TokenSigner;
-use cityevents_kit::seal::{CursorSealer, InstanceSecret};
-use cityevents_runtime::log::clock::SystemClock;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
@@ -161,20 +156,6 @@ fn ask(config: &Config, question: AccountQuestion) -> anyhow::Result<Value> {
         })?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let views = runtime.block_on(instance::open_views(config))?;
-    let signer = TokenSigner::new(instance::open_keys(config)?, config);
-    let parts = IdentityParts {
-        views,
-        leaving: None,
-        signer,
-        clock: Arc::new(SystemClock),
-        changes: None,
-        mails: Arc::new(instance::NoMails),
-        cursors: CursorSealer::new(InstanceSecret::open(config)?),
-        allowances: None,
-        media: None,
-        breakers: BreakerMetrics::default(),
-    };
-    let identity = Identity::new(parts, config)?;
+    let identity = instance::open_identity(config, &runtime)?;
     admin::answer(&identity, &question)
 }

@@ -1,22 +1,51 @@
-//! `audit`: proves the invariants on the whole log.
+//! `audit`: proves the invariants on the whole log, or that nobody's personal data is in it.
 
 use std::process::ExitCode;
 
 use serde_json::Value;
 
 use super::cell;
-use crate::admin::{self, Question};
-use crate::cli::Place;
+use crate::admin::{self, AskedText, Question};
+use crate::cli::Audit;
 use crate::output::{self, Format};
 
-pub(super) fn run(place: &Place) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: Audit) -> anyhow::Result<ExitCode> {
+    let Audit { place, personal_data, look_for } = arguments;
     let config = place.load(Vec::new())?.config;
-    let report = admin::ask(&config, &Question::Audit)?;
+    let look_for = look_for.into_iter().map(AskedText).collect();
+    let (question, print): (_, fn(&Value)) = match personal_data {
+        true => (Question::PersonalData { look_for }, print_nobody),
+        false => (Question::Audit, print),
+    };
+    let report = admin::ask(&config, &question)?;
     match place.output {
         Format::Json => output::json(&report)?,
         Format::Table => print(&report),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a report that found nobody.
+fn print_nobody(report: &Value) {
+    let fields = ["topic", "records", "texts", "sealed", "undecodable", "published"];
+    let headings = ["topic", "records", "texts", "sealed", "none of ours", "in what is published"];
+    let topics = report["topics"].as_array().into_iter().flatten();
+    output::table(&headings, topics.map(|row| fields.map(|field| cell(row, field)).into()));
+    let count = |field: &str| cell(report, field);
+    output::line(&format!(
+        "no record and none of {} snapshots has anybody's personal data: looked for {} addresses and \
+         {} names of accounts, and {} given texts",
+        count("snapshots"),
+        count("addresses"),
+        count("names"),
+        count("given"),
+    ));
+    if report["names_too_common"].as_u64().is_some_and(|names| names > 0) {
+        output::line(&format!(
+            "not looked for: {} names of one word in small letters, or of two letters",
+            count("names_too_common")
+        ));
+    }
 }
 
 /// Prints a report that found nothing wrong.

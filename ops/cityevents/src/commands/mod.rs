@@ -9,6 +9,7 @@ mod config;
 mod demo;
 mod dev;
 mod dlq;
+mod doctor;
 mod explain;
 mod keys;
 mod lag;
@@ -43,7 +44,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Dev(arguments) => dev::run(arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Demo(arguments) => demo::run(arguments),
-        Command::Audit(place) => audit::run(&place),
+        Command::Audit(arguments) => audit::run(arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Lag(arguments) => lag::run(&arguments),
         Command::LogLevel(arguments) => log_level::run(&arguments),
@@ -55,6 +56,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Views(arguments) => views::run(&arguments),
         Command::Snapshot(arguments) => snapshot::run(&arguments),
         Command::Dlq(arguments) => dlq::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Mail(arguments) => mail::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),

@@ -35,6 +35,16 @@ pub fn open_keys(config: &Config) -> anyhow::Result<KeyRing> {
     })
 }
 
+/// Whether the tables have signing keys. Blocks, and makes none.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn has_keys(config: &Config) -> anyhow::Result<bool> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let views = runtime.block_on(super::open_views(config))?;
+    Ok(runtime.block_on(views.records.record(key()))?.is_some())
+}
+
 fn open_on(
     config: &Config,
     tables: impl FnOnce() -> anyhow::Result<(Views, Handle, Option<Runtime>)>,

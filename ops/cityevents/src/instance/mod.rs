@@ -6,6 +6,7 @@
 mod breakers;
 mod contract;
 mod http;
+mod identity;
 mod key_store;
 mod lag;
 mod leaver;
@@ -30,14 +31,16 @@ use cityevents_api::ProjectionProgress;
 use cityevents_kit::telemetry::{MetricsRegistry, start_tracing};
 use cityevents_kit::{Config, Lifecycle};
 
-pub use self::key_store::open_keys;
+pub use self::identity::open_identity;
+pub use self::key_store::{has_keys, open_keys};
 pub use self::mails::NoMails;
+pub use self::pictures::check_pictures;
 use self::roles::{ProcessRole, ProcessRoles};
 pub use self::running::Running;
 use self::stores::Stores;
 pub use self::stores::{
-    Schemas, Tables, TablesName, kafka_options, open_context, open_database, open_tables,
-    open_views, scylla_options, tables_record,
+    Schemas, Tables, TablesName, check_snapshots, kafka_options, look_at_registry, open_context,
+    open_database, open_log, open_tables, open_views, scylla_options, tables_record,
 };
 use self::workers::Workers;
 use crate::console::Board;

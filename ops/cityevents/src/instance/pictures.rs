@@ -36,6 +36,16 @@ pub(super) fn store(config: &Config) -> anyhow::Result<PictureStore> {
     Ok(PictureStore::at(url, &options)?)
 }
 
+/// Looks whether the place of the pictures answers, and may be read; tells what it is called.
+///
+/// # Errors
+/// When it does not.
+pub fn check_pictures(config: &Config) -> anyhow::Result<String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(store(config)?.check())?;
+    Ok(config.media.url.clone().unwrap_or_default())
+}
+
 /// Lets events take covers.
 pub(super) struct Gate(pub(super) Covers);
 

@@ -111,6 +111,11 @@ pub(super) struct RingKey {
 }
 
 impl KeyRing {
+    /// The file of the ring of a folder.
+    pub fn file_in(dir: &Path) -> PathBuf {
+        dir.join(FILE_NAME)
+    }
+
     /// Opens the ring of a folder. Folder and ring are made, for the owner only, if there is none.
     pub fn open(dir: &Path) -> Result<Self, KeysError> {
         let path = dir.join(FILE_NAME);

@@ -55,6 +55,11 @@ struct Shared {
 }
 
 impl InstanceSecret {
+    /// The file of the secret in a data folder, where none is configured.
+    pub fn file_in(data: &std::path::Path) -> PathBuf {
+        data.join(FILE_NAME)
+    }
+
     /// The configured secret, or the one of the data folder, which is made, for the owner only, if
     /// there is none.
     pub fn open(config: &Config) -> Result<Self, InstanceSecretError> {

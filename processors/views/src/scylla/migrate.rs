@@ -9,12 +9,13 @@
 
 use std::time::Duration;
 
+use cityevents_domain::time::Timestamp;
 use scylla::client::session::Session;
 use scylla::errors::{DbError, ExecutionError};
 use scylla::response::query_result::QueryResult;
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::{Consistency, SerialConsistency, Statement};
-use scylla::value::{CqlValue, Row};
+use scylla::value::{CqlTimestamp, CqlValue, Row};
 use tokio::time::{Instant, sleep};
 
 use super::applied::{
@@ -92,6 +93,17 @@ pub async fn migrate(options: &ScyllaOptions) -> Result<Migrated, ViewsError> {
 pub async fn check(options: &ScyllaOptions) -> Result<SchemaVersion, ViewsError> {
     let session = connect::connect(options).await?;
     check_session(&session, &options.keyspace).await
+}
+
+/// What the clock of one node says.
+pub async fn server_time(options: &ScyllaOptions) -> Result<Timestamp, ViewsError> {
+    let session = connect::connect(options).await?;
+    let asked = "SELECT toTimestamp(now()) FROM system.local";
+    let told = session.query_unpaged(asked, ()).await;
+    let rows = told.map_err(|error| Work { session: &session, options }.explain(&error))?;
+    let found: Vec<(CqlTimestamp,)> = collect(&rows.into_rows_result().map_err(refused)?)?;
+    let (now,) = found.into_iter().next().unwrap_or((CqlTimestamp(0),));
+    Ok(Timestamp::from_millis(now.0))
 }
 
 pub(super) async fn check_session(

@@ -140,6 +140,15 @@ impl Client {
         Ok((schema.id, whole(schema)?))
     }
 
+    /// What its clock says, in milliseconds since 1970, if it tells: not every one does.
+    pub(super) async fn told_ms(&self) -> Result<Option<i64>, Failure> {
+        let answer = self.http.get(self.url.clone()).send().await;
+        let answer = answer.map_err(|error| unreachable(&error))?;
+        let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
+        let told = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        Ok(told.map(|told| told.timestamp().as_millisecond()))
+    }
+
     /// The compatibility that a subject has of its own.
     pub(super) async fn compatibility(&self, subject: &str) -> Result<Option<String>, Failure> {
         match self.config(Method::GET, subject, None).await {

@@ -76,6 +76,31 @@ impl Drop for Thread {
     }
 }
 
+/// What a look at a registry found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Looked {
+    /// Subjects without their current schema.
+    pub missing: Vec<String>,
+    /// Subjects that take schemas which this program could not read.
+    pub loose: Vec<String>,
+    /// What its clock says, in milliseconds since 1970, if it tells.
+    pub told_ms: Option<i64>,
+}
+
+/// Looks at a registry and changes nothing. Blocks.
+///
+/// # Errors
+/// When it does not answer.
+pub fn look(options: &Options) -> Result<Looked, RegistryError> {
+    let client = Client::new(&options.url, options.request_timeout)
+        .map_err(|reason| RegistryError::Address { reason })?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| RegistryError::Thread { reason: error.to_string() })?;
+    runtime.block_on(subjects::look(&client, &options.prefix))
+}
+
 impl RegistryIds {
     /// Registers or finds the current schemas and learns the ids of all versions. Blocks for as
     /// many requests as there are versions; the network is served by a thread of its own.

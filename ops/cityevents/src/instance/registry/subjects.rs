@@ -6,6 +6,7 @@ use std::sync::Arc;
 use cityevents_schemas::Record;
 use cityevents_schemas::catalog::{Value, catalog};
 
+use super::Looked;
 use super::client::{Client, Failure};
 
 /// Old and new readers and writers all understand each other.
@@ -104,6 +105,32 @@ pub(super) async fn prepare(
         return Err(RegistryError::Missing { place: client.place(), subjects: missing });
     }
     Ok(found)
+}
+
+/// Compares the subjects with the catalogue.
+pub(super) async fn look(client: &Client, prefix: &str) -> Result<Looked, RegistryError> {
+    let unavailable =
+        |failure: Failure| RegistryError::Unavailable { reason: client.describe(&failure) };
+    let told_ms = client.told_ms().await.map_err(unavailable)?;
+    let mut looked = Looked { told_ms, ..Looked::default() };
+    for topic in catalog().topics() {
+        let Value::Record(name) = topic.value else { continue };
+        let Some(record) = Record::parse(name) else { continue };
+        let subject = topic.subject(prefix);
+        match client.find(&subject, record.source()).await {
+            Ok(_) => {}
+            Err(Failure::NotFound { .. }) => {
+                looked.missing.push(subject);
+                continue;
+            }
+            Err(failure) => return Err(unavailable(failure)),
+        }
+        let compatibility = client.compatibility(&subject).await.map_err(unavailable)?;
+        if compatibility.as_deref() != Some(COMPATIBILITY) {
+            looked.loose.push(subject);
+        }
+    }
+    Ok(looked)
 }
 
 /// The id of the current schema; `None` when it is missing and may not be registered.

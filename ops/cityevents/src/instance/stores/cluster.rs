@@ -97,24 +97,42 @@ pub fn kafka_options(config: &Config, client_id: &str) -> KafkaOptions {
     }
 }
 
+/// Where the registry is, if there is one.
+fn registry_options(config: &Config, register_schemas: bool) -> Option<registry::Options> {
+    Some(registry::Options {
+        url: config.registry.url.clone()?,
+        register: config.registry.register && register_schemas,
+        request_timeout: config.registry.request_timeout,
+        prefix: config.log.prefix.clone(),
+    })
+}
+
+/// What a look at the registry finds; nothing where there is none.
+pub(super) fn look_at_registry(config: &Config) -> anyhow::Result<registry::Looked> {
+    let options = registry_options(config, false);
+    let looked = options.map(|options| registry::look(&options)).transpose()?;
+    Ok(looked.unwrap_or_default())
+}
+
 fn choose_schema_ids(
     config: &Config,
     breakers: &Breakers,
     register_schemas: bool,
 ) -> anyhow::Result<()> {
-    let Some(url) = &config.registry.url else { return Ok(()) };
-    let options = registry::Options {
-        url: url.clone(),
-        register: config.registry.register && register_schemas,
-        request_timeout: config.registry.request_timeout,
-        prefix: config.log.prefix.clone(),
-    };
+    let Some(options) = registry_options(config, register_schemas) else { return Ok(()) };
     let ids = RegistryIds::connect(&options, breakers.registry.clone())?;
     Codecs::install(Arc::new(Codecs::new(Arc::new(ids))?))?;
     Ok(())
 }
 
-fn snapshots(config: &Config, breakers: &Breakers) -> anyhow::Result<SnapshotStore> {
+/// The log alone.
+pub(super) fn open_log(config: &Config) -> anyhow::Result<Arc<dyn Log>> {
+    let options = kafka_options(config, "cityevents-tool");
+    Ok(KafkaLog::connect(options, KafkaMetrics::unregistered())?)
+}
+
+/// Where snapshots are kept, not asked yet.
+fn snapshot_store(config: &Config) -> anyhow::Result<SnapshotStore> {
     let snapshots = &config.snapshots;
     let Some(url) = &snapshots.url else {
         return Ok(SnapshotStore::folder(&config.data.dir.join("snapshots"))?);
@@ -130,8 +148,20 @@ fn snapshots(config: &Config, breakers: &Breakers) -> anyhow::Result<SnapshotSto
         secret_access_key: secret.map(|secret| secret.expose().to_owned()),
         request_timeout: snapshots.request_timeout,
     };
+    Ok(SnapshotStore::at(url, &options)?)
+}
+
+/// Looks whether the place of the snapshots answers, and may be read.
+pub(super) fn check_snapshots(config: &Config) -> anyhow::Result<()> {
+    Ok(snapshot_store(config)?.check()?)
+}
+
+fn snapshots(config: &Config, breakers: &Breakers) -> anyhow::Result<SnapshotStore> {
+    if config.snapshots.url.is_none() {
+        return snapshot_store(config);
+    }
     let breaker = breakers.snapshots.clone();
-    let store = SnapshotStore::at(url, &options)?.guarded(Arc::new(move || {
+    let store = snapshot_store(config)?.guarded(Arc::new(move || {
         let permit = breaker.permit().map_err(|open| open.to_string())?;
         Ok(Box::new(move |answered| if answered { permit.succeed() } else { permit.fail() }))
     }));

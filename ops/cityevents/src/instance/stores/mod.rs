@@ -25,6 +25,7 @@ use self::cluster::Breakers;
 pub use self::cluster::kafka_options;
 pub(in crate::instance) use self::tables::follow;
 pub use self::tables::{Tables, TablesName, record as tables_record};
+use super::registry::Looked;
 use crate::admin;
 
 /// Time for the log and the tables to write what is left.
@@ -125,6 +126,37 @@ pub fn open_context(config: &Config, schemas: Schemas) -> anyhow::Result<admin::
         cluster::open(config, &breakers, "cityevents-tool", KafkaMetrics::unregistered(), schemas)?;
     let tables = Tables::new(config, Some(breakers));
     Ok(context(config, log, snapshots, metrics, tables))
+}
+
+/// Opens the log alone, to ask about topics: records are not read.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn open_log(config: &Config) -> anyhow::Result<admin::Context> {
+    if !config.is_cluster() {
+        return open_context(config, Schemas::Unused);
+    }
+    let log = cluster::open_log(config)?;
+    let none = SnapshotStore::memory()?;
+    let tables = Tables::new(config, Some(Breakers::new(config, &BreakerMetrics::default())));
+    Ok(context(config, log, none, RuntimeMetrics::unregistered(), tables))
+}
+
+/// What a look at the schema registry finds; nothing where there is none.
+///
+/// # Errors
+/// When it does not answer.
+pub fn look_at_registry(config: &Config) -> anyhow::Result<Looked> {
+    cluster::look_at_registry(config)
+}
+
+/// Looks whether the place of the snapshots of a cluster answers; tells what it is called.
+///
+/// # Errors
+/// When it does not, or may not be read.
+pub fn check_snapshots(config: &Config) -> anyhow::Result<String> {
+    cluster::check_snapshots(config)?;
+    Ok(config.snapshots.url.clone().unwrap_or_default())
 }
 
 /// Opens the tables to use them past an instance: of a data folder that none runs on, or of a

@@ -97,6 +97,12 @@ impl Connection {
         step(Stage::Login, settings.command_timeout, signing_in).await.map(drop)
     }
 
+    /// Names a sender, as if a mail came.
+    pub(super) async fn offer(&mut self, from: &lettre::Address) -> Result<(), Failure> {
+        let sender = MailFrom::new(Some(from.clone()), Vec::new());
+        self.command(Stage::Sender, sender).await.map(drop)
+    }
+
     /// Sends one mail.
     pub(super) async fn send(&mut self, mail: &Mail) -> Result<(), Failure> {
         let parameters = self.parameters(mail)?;

@@ -54,6 +54,20 @@ impl SmtpTransport {
         Ok(Self { settings, places: Semaphore::new(places), idle: Mutex::default() })
     }
 
+    /// Looks whether the server would take mails from this sender: connects, secures, signs in, names
+    /// the sender and takes it back. Nothing is sent.
+    ///
+    /// # Errors
+    /// With the step that failed.
+    pub async fn probe(&self, from: &lettre::Address) -> Result<(), DeliveryError> {
+        let offered = async {
+            let mut connection = Connection::open(&self.settings).await?;
+            connection.offer(from).await?;
+            connection.reset().await
+        };
+        offered.await.map_err(|failure| failure.error)
+    }
+
     async fn send(&self, mail: &Mail) -> Result<(), Failure> {
         let _place = self.places.acquire().await.map_err(|_| {
             Failure::of(Stage::Connect, FailureClass::Downstream, "the transport is closed")
