@@ -77,6 +77,12 @@ impl Cluster {
         self
     }
 
+    /// What a setting is, by the name of its environment variable.
+    pub fn setting_of(&self, name: &str) -> &str {
+        let set = self.settings.iter().rev().find(|(known, _)| *known == name);
+        set.map(|(_, value)| &**value).unwrap()
+    }
+
     /// Of all topics.
     pub fn prefix(&self) -> &str {
         &self.prefix
@@ -101,7 +107,13 @@ impl Cluster {
 
     /// Runs a command line to its end.
     pub fn run(&self, arguments: &[&str]) -> Said {
-        let child = self.command(arguments).spawn().unwrap();
+        self.run_with(arguments, &[])
+    }
+
+    /// Runs a command line with other settings to its end.
+    pub fn run_with(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Said {
+        let mut command = self.command(arguments);
+        let child = command.envs(settings.iter().copied()).spawn().unwrap();
         let pid = child.id().to_string();
         let (told, ended) = std::sync::mpsc::channel();
         std::thread::spawn(move || told.send(child.wait_with_output()));
@@ -299,13 +311,24 @@ impl<'a> Process<'a> {
 
     /// Starts a process with some roles.
     pub fn start_with(cluster: &'a Cluster, roles: &str) -> Self {
+        Self::spawn(cluster, roles, None)
+    }
+
+    /// Starts a process under a name that it keeps when it is started again.
+    pub fn start_named(cluster: &'a Cluster, roles: &str, name: &str) -> Self {
+        Self::spawn(cluster, roles, Some(name))
+    }
+
+    fn spawn(cluster: &'a Cluster, roles: &str, name: Option<&str>) -> Self {
         // Nobody else takes a port that was free a moment ago, as a rule.
         let free = || TcpListener::bind("127.0.0.1:0").unwrap();
         let (ops, http) = (free(), free());
         let (ops, http) = (ops.local_addr().unwrap(), http.local_addr().unwrap());
         let (ops_listen, listen) = (ops.to_string(), http.to_string());
         let arguments = ["run", "--role", roles, "--ops-listen", &ops_listen, "--listen", &listen];
-        let mut child = cluster.command(&arguments).spawn().unwrap();
+        let mut command = cluster.command(&arguments);
+        command.envs(name.map(|name| ("CITYEVENTS__INSTANCE__NAME", name)));
+        let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         follow(child.stdout.take().unwrap(), log.clone());
         follow(child.stderr.take().unwrap(), log.clone());
@@ -329,6 +352,17 @@ impl<'a> Process<'a> {
     pub fn until_decided(self, commands: u64) -> Self {
         poll_for(|| (self.cluster.lag_of("registration")["committed"] == commands).then_some(()));
         self
+    }
+
+    /// Everything that it has said so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Stops it as a person would, and sees that it ends well.

@@ -19,10 +19,15 @@ mod cluster;
 #[path = "../it/command_line.rs"]
 mod command_line;
 mod connect;
+mod doctor;
 mod lag;
 mod lists;
+#[path = "../it/mail_burst.rs"]
+mod mail_burst;
+mod mailer_kills;
 mod mails;
 mod people;
+mod personal_data;
 #[allow(dead_code, reason = "its other users are the tests without servers")]
 #[path = "../it/picture_calls.rs"]
 mod picture_calls;
@@ -32,6 +37,8 @@ mod readiness;
 mod registry;
 mod replay;
 mod rotation;
+#[path = "../it/smtp_sink.rs"]
+mod smtp_sink;
 mod stack;
 mod topics;
 mod trends;

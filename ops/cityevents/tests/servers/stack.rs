@@ -44,6 +44,11 @@ pub fn redis() -> String {
     address("CITYEVENTS_STACK_REDIS")
 }
 
+/// A mail server that wants STARTTLS and a password, and something about it.
+pub fn smtp(what: &str) -> String {
+    address(&format!("CITYEVENTS_STACK_SMTP{what}"))
+}
+
 /// An S3 server.
 pub fn s3() -> String {
     address("CITYEVENTS_STACK_S3")
