@@ -19,7 +19,7 @@ fn set_mode(path: &Path, mode: u32) {
 
 fn cluster(folder: &Path) -> Cluster {
     let secret = folder.join("secret");
-    std::fs::write(&secret, "c29tZXRoaW5nIHRoYXQgbm9ib2R5IGtub3dzIGJ1dCBtZQ==").unwrap();
+    std::fs::write(&secret, "c29tZXRoaW5nIHRoYXQgbm9ib2R5IGtub3dzIDEyMzQ=").unwrap();
     set_mode(&secret, 0o600);
     let place = |name: &str| {
         let dir = folder.join(name);
