@@ -39,6 +39,8 @@ pub fn settings(sink: &Sink) -> Vec<(&'static str, String)> {
         ("CITYEVENTS__MAIL__SMTP__TLS", "none"),
         ("CITYEVENTS__MAIL__RETRY_AFTER", "200ms, 400ms, 600ms"),
         ("CITYEVENTS__BREAKER__OPEN_FOR", "100ms"),
+        // Links are the same, whatever port the process takes when it is started again.
+        ("CITYEVENTS__HTTP__PUBLIC_URL", "http://127.0.0.1:8080"),
     ]
     .map(|(name, value)| (name, value.to_owned()))
     .into()

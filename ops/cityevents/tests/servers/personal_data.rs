@@ -47,7 +47,7 @@ fn nobody_is_in_the_topics_that_people_used_and_who_is_put_there_is_found() {
         topics.iter().find(|row| row["topic"] == topic).unwrap()[field].as_u64().unwrap()
     };
     assert!(count("event-facts", "sealed") >= 1, "{report}");
-    for topic in ["events", "registrations", "emails", "account-changes", "command-replies"] {
+    for topic in ["events", "registrations", "emails", "command-replies"] {
         assert!(count(topic, "records") >= 1, "{topic} in {report}");
     }
     let mut headers = HeadersBuilder::default();
