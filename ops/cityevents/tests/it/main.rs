@@ -44,3 +44,4 @@ mod shutdown;
 mod smtp_sink;
 mod trends;
 mod web;
+mod what_is_logged;
