@@ -121,7 +121,7 @@ pub fn rows(
         let before = rows.len();
         let members = context.log().members(&group.name).unwrap_or_default();
         let has_members = members.as_ref().map(|members| !members.is_empty());
-        let owners = owners(members.unwrap_or_default());
+        let owners = owners(&group, members.unwrap_or_default());
         for (topic, counts) in &group.topics {
             for partition in 0..topic.spec.partitions {
                 let place = TopicPartition::new(topic.spec.name.clone(), partition);
@@ -141,12 +141,23 @@ pub fn rows(
     Ok(rows)
 }
 
-/// Who holds which partition.
-fn owners(members: Vec<GroupMember>) -> HashMap<TopicPartition, String> {
-    let held = |GroupMember { name, partitions }: GroupMember| {
-        partitions.into_iter().map(move |place| (place, name.clone()))
-    };
-    members.into_iter().flat_map(held).collect()
+/// Who holds which partition. Members of ours that read several topics ask Kafka for those of the
+/// first only, and hold the same numbers of the others.
+fn owners(group: &Group, members: Vec<GroupMember>) -> HashMap<TopicPartition, String> {
+    let mut owners = HashMap::new();
+    let first = group.topics.first().map(|(topic, _)| &topic.spec.name);
+    for GroupMember { name, partitions } in members {
+        for place in partitions {
+            if group.is_ours && first == Some(&place.topic) {
+                for (other, _) in &group.topics {
+                    let beside = TopicPartition::new(other.spec.name.clone(), place.partition);
+                    owners.insert(beside, name.clone());
+                }
+            }
+            owners.insert(place, name.clone());
+        }
+    }
+    owners
 }
 
 /// A group that reads nothing of ours.

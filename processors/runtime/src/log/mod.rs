@@ -164,7 +164,8 @@ pub struct Watermarks {
 pub struct GroupMember {
     /// Its name.
     pub name: String,
-    /// The partitions that it holds.
+    /// The partitions that it was assigned: on Kafka those of the first topic that it reads, of which
+    /// it holds the same numbers in the others.
     pub partitions: Vec<TopicPartition>,
 }
 

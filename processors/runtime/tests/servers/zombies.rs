@@ -104,8 +104,11 @@ fn a_reader_at_the_end_stands_behind_control_records() {
     let (place, input) = (fixture.partition("events"), fixture.partition("facts"));
     let mut writer = fixture.log.fenced(&fixture.name("publisher-0")).unwrap();
     writer.write(batch(&fixture, "row", &place, (&input, 1))).unwrap();
-    let high = fixture.log.watermarks(&place).unwrap().high;
-    assert_eq!(high, 2, "the row, and the end of its batch");
+    // The coordinator answers when it has decided to commit; the end of the batch is written after.
+    let high = fixture.eventually("the row, and the end of its batch", || {
+        let high = fixture.log.watermarks(&place).unwrap().high;
+        (high == 2).then_some(high)
+    });
     for isolation in [Isolation::Committed, Isolation::Uncommitted] {
         let mut reader = fixture.log.reader(&place, 0, isolation).unwrap();
         let mut out = Vec::new();
