@@ -249,6 +249,41 @@ fn what_belongs_together_keeps_its_order_across_tiers_and_overtakes_nobody() {
 }
 
 #[test]
+fn who_followed_into_the_last_tier_has_all_its_tries_there_and_is_not_overtaken() {
+    let world = World::new();
+    world.script("ada/1", [busy(), busy()]);
+    world.script("ada/2", [busy(), busy(), busy()]);
+    world.script("ada/3", [busy()]);
+    world.say(&["ada/1", "ada/2", "ada/3"]);
+    let mut consumer = world.consumer();
+    run(&mut consumer).unwrap();
+    for seconds in [10, 60] {
+        world.pass(seconds);
+        run(&mut consumer).unwrap();
+    }
+    assert_eq!(world.done(), ["ada/1"]);
+    world.say(&["eve/1"]);
+    for _ in 0..2 {
+        assert!(world.records(DEAD).is_empty(), "it was tried too seldom");
+        world.clock.advance(59_999);
+        run(&mut consumer).unwrap();
+        let begun = world.book.lock().begun.len();
+        world.clock.advance(1);
+        run(&mut consumer).unwrap();
+        assert!(world.book.lock().begun.len() > begun, "it waits as long as its tier says");
+    }
+    let letters = world.records(DEAD);
+    assert_eq!(letters.len(), 1);
+    assert_eq!(text_of(&letters[0]), "ada/2");
+    assert_eq!(letters[0].headers.get_text("attempt"), Some("3"));
+    assert_eq!(world.done(), ["ada/1", "eve/1"], "ada/3 waits behind, others do not");
+    world.pass(60);
+    run(&mut consumer).unwrap();
+    assert_eq!(world.done(), ["ada/1", "eve/1", "ada/3"]);
+    assert_eq!(consumer.lag_records(), Some(0));
+}
+
+#[test]
 fn who_takes_over_knows_what_waits() {
     let world = World::new();
     world.script("ada/1", [busy()]);
@@ -406,7 +441,7 @@ fn nothing_is_lost_and_order_is_kept_whatever_happens() {
             }
             world.clock.advance(rng.random_range(0..20_000));
         }
-        for _ in 0..60 {
+        for _ in 0..300 {
             if run(&mut consumer).is_err() {
                 world.commit(&consumer.all_progress());
                 consumer = world.consumer();
@@ -414,7 +449,15 @@ fn nothing_is_lost_and_order_is_kept_whatever_happens() {
             world.pass(20);
         }
         assert_eq!(consumer.lag_records(), Some(0), "SEED={seed}");
-        let dead: BTreeSet<_> = world.records(DEAD).iter().map(text_of).collect();
+        let letters = world.records(DEAD);
+        for letter in &letters {
+            let header = |name| letter.headers.get_text(name);
+            if header("__connect.errors.exception.class.name") == Some("transient") {
+                let (attempt, word) = (header("attempt"), text_of(letter));
+                assert_eq!(attempt, Some("3"), "SEED={seed}: {word} was given up too soon");
+            }
+        }
+        let dead: BTreeSet<_> = letters.iter().map(text_of).collect();
         let done = world.done();
         for word in &said {
             assert!(done.contains(word) || dead.contains(word), "SEED={seed}: {word} is lost");

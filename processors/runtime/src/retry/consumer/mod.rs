@@ -1,21 +1,21 @@
 //! The task of one partition: source and tiers, read and handled.
 
+mod handing_on;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::headers::waiting;
 use super::lanes::{Lanes, Waiting};
 use super::stream::Stream;
 use super::{
     Attempt, Completion, Ended, Failure, Handler, Happened, OrderKey, RetryOptions, Tries, Verdict,
 };
-use crate::dead_letter::{Circuit, dead_letter_after};
+use crate::dead_letter::Circuit;
 use crate::host::{Lagging, MakeTask, Task, TaskError};
-use crate::log::partitioner::partition_of;
-use crate::log::{Committed, Delivery, Outgoing, Producer, Record, TopicPartition};
+use crate::log::{Committed, Delivery, Producer, Record, TopicPartition};
 
 /// One wait for a verdict while records are in work: the log is looked at in between.
 const VERDICT_WAIT: Duration = Duration::from_millis(2);
@@ -28,6 +28,13 @@ struct Working {
     key: Option<OrderKey>,
     tries: Tries,
     since_ms: i64,
+}
+
+/// A record in work that waits for another try.
+struct Held {
+    due_ms: i64,
+    stream: usize,
+    working: Working,
 }
 
 /// A record that was handed on, whose append is not acknowledged yet.
@@ -47,6 +54,7 @@ pub struct RetryConsumer<H> {
     streams: Vec<Stream>,
     lanes: Lanes<Record>,
     working: HashMap<(usize, u64), Working>,
+    held: Vec<Held>,
     producer: Box<dyn Producer>,
     handed_on: HashMap<u64, HandedOn>,
     deliveries: Vec<Delivery>,
@@ -87,6 +95,7 @@ impl<H: Handler> RetryConsumer<H> {
             streams,
             lanes,
             working: HashMap::new(),
+            held: Vec::new(),
             producer,
             handed_on: HashMap::new(),
             deliveries: Vec::new(),
@@ -120,7 +129,7 @@ impl<H: Handler> RetryConsumer<H> {
     /// Takes what is due, the longest wait first: it comes before what waits in earlier tiers.
     fn take(&mut self, timeout: Duration) -> Result<bool, TaskError> {
         let now_ms = self.now_ms();
-        let mut took = false;
+        let mut took = self.try_held(now_ms);
         for stream in (1..self.streams.len()).rev() {
             self.streams[stream].fill(Duration::ZERO)?;
             while self.takes_more() {
@@ -136,7 +145,7 @@ impl<H: Handler> RetryConsumer<H> {
             }
         }
         if self.takes_more() {
-            let idle = !took && self.in_work() == 0;
+            let idle = !took && self.in_work() == self.held.len();
             let wait = if idle { self.idle_wait(timeout, now_ms) } else { Duration::ZERO };
             self.streams[0].fill(wait)?;
         }
@@ -148,9 +157,10 @@ impl<H: Handler> RetryConsumer<H> {
         Ok(took)
     }
 
-    /// Not longer than until the next record of a tier is due.
+    /// Not longer than until the next record of a tier is due, or one that is held.
     fn idle_wait(&self, timeout: Duration, now_ms: i64) -> Duration {
-        let due = self.streams[1..].iter().filter_map(Stream::due_at_ms).min();
+        let held = self.held.iter().map(|held| held.due_ms);
+        let due = self.streams[1..].iter().filter_map(Stream::due_at_ms).chain(held).min();
         let left_ms = due.map(|due_ms| due_ms.saturating_sub(now_ms).max(0));
         let left = left_ms.and_then(|left_ms| u64::try_from(left_ms).ok());
         left.map_or(timeout, |left_ms| timeout.min(Duration::from_millis(left_ms)))
@@ -177,12 +187,29 @@ impl<H: Handler> RetryConsumer<H> {
             let working = Working { record, key, tries, since_ms };
             return self.wait_in((stream, offset), &working, tier, None);
         }
-        let place = self.streams[stream].place.clone();
-        let attempt = Attempt { place, record: record.clone(), tries };
-        self.working.insert((stream, offset), Working { record, key, tries, since_ms });
+        self.attempt(stream, Working { record, key, tries, since_ms });
+        Ok(())
+    }
+
+    fn attempt(&mut self, stream: usize, working: Working) {
+        let (place, offset) = (self.streams[stream].place.clone(), working.record.offset);
+        let attempt = Attempt { place, record: working.record.clone(), tries: working.tries };
+        self.working.insert((stream, offset), working);
         let told = Some(self.ended.0.clone());
         self.handler.begin(attempt, Completion { stream, offset, told });
-        Ok(())
+    }
+
+    /// Begins with held records that are due.
+    fn try_held(&mut self, now_ms: i64) -> bool {
+        if self.draining || self.stopping.is_some() {
+            return false;
+        }
+        let due: Vec<Held> = self.held.extract_if(.., |held| held.due_ms <= now_ms).collect();
+        let any = !due.is_empty();
+        for Held { stream, working, .. } in due {
+            self.attempt(stream, Working { since_ms: now_ms, ..working });
+        }
+        any
     }
 
     fn end(&mut self, ended: Ended) -> Result<(), TaskError> {
@@ -205,8 +232,12 @@ impl<H: Handler> RetryConsumer<H> {
             }
             Verdict::Retry(failure) => {
                 self.poison.succeeded(1);
-                if stream + 1 < self.streams.len() {
+                let tiers = self.streams.len() - 1;
+                if stream < tiers {
                     self.wait_in(at, &working, stream + 1, Some(&failure))
+                } else if (working.tries.attempt as usize) <= tiers {
+                    self.hold(stream, working, &failure);
+                    Ok(())
                 } else {
                     self.give_up(at, &working, &failure)
                 }
@@ -245,111 +276,6 @@ impl<H: Handler> RetryConsumer<H> {
         // Somebody looks, and it is handled again then.
         self.working.insert((stream, offset), working);
         self.streams[stream].offsets.hold(offset).map_err(|e| TaskError::Restart(e.to_string()))
-    }
-
-    fn wait_in(
-        &mut self,
-        (stream, offset): (usize, u64),
-        working: &Working,
-        tier: usize,
-        failure: Option<&Failure>,
-    ) -> Result<(), TaskError> {
-        let now_ms = self.now_ms();
-        let delay_ms = i64::try_from(self.streams[tier].delay.as_millis()).unwrap_or(i64::MAX);
-        let due_ms = now_ms.saturating_add(delay_ms);
-        let tries = match failure {
-            Some(_) => Tries {
-                attempt: working.tries.attempt.saturating_add(1),
-                first_failed_at_ms: working.tries.first_failed_at_ms.or(Some(now_ms)),
-            },
-            None => working.tries,
-        };
-        let said = failure.map(|failure| (failure.class, failure.brief()));
-        let record = waiting(&working.record, tries, said, (due_ms, now_ms));
-        let place = self.streams[tier].place.clone();
-        let class = failure.map(|failure| failure.class);
-        self.handler.happened(Happened::Waits { tier: &place.topic, class });
-        let tier = Some(tier);
-        self.hand_on(&place, record, HandedOn { stream, offset, key: working.key, tier })
-    }
-
-    fn give_up(
-        &mut self,
-        (stream, offset): (usize, u64),
-        working: &Working,
-        failure: &Failure,
-    ) -> Result<(), TaskError> {
-        let source = &self.streams[stream].place;
-        let stage = ["handling by ", self.options.name].concat();
-        let said = (failure.class, failure.brief());
-        let when = (working.tries, self.now_ms());
-        let letter = dead_letter_after(source, &working.record, &stage, said, when);
-        tracing::warn!(
-            kafka.topic = &*source.topic,
-            kafka.partition = source.partition,
-            kafka.offset = offset,
-            class = failure.class,
-            "{source} offset {offset} is a dead letter: {}",
-            failure.brief()
-        );
-        let (topic, partitions) = &self.options.dead_letters;
-        let key = working.record.key.as_deref().unwrap_or_default();
-        let place = TopicPartition::new(topic.clone(), partition_of(key, *partitions));
-        self.handler.happened(Happened::GivenUp { class: failure.class });
-        self.hand_on(&place, letter, HandedOn { stream, offset, key: working.key, tier: None })
-    }
-
-    fn hand_on(
-        &mut self,
-        place: &TopicPartition,
-        record: Outgoing,
-        handed_on: HandedOn,
-    ) -> Result<(), TaskError> {
-        let ticket = self.producer.append(place, vec![record])?;
-        self.handed_on.insert(ticket, handed_on);
-        Ok(())
-    }
-
-    fn acknowledge(&mut self, timeout: Duration) -> Result<(), TaskError> {
-        if self.handed_on.is_empty() {
-            return Ok(());
-        }
-        let mut deliveries = std::mem::take(&mut self.deliveries);
-        let polled = self.producer.poll(timeout, &mut deliveries);
-        for delivery in deliveries.drain(..) {
-            // The records are in work still, so whoever goes on begins with them.
-            delivery.result?;
-            let last = delivery.first_ticket + delivery.count;
-            for ticket in delivery.first_ticket..last {
-                let Some(HandedOn { stream, offset, key, tier }) = self.handed_on.remove(&ticket)
-                else {
-                    continue;
-                };
-                if let (Some(key), Some(tier)) = (key, tier) {
-                    self.lanes.park(key, tier);
-                }
-                self.pass(stream, offset, key)?;
-            }
-        }
-        self.deliveries = deliveries;
-        Ok(polled?)
-    }
-
-    /// The effects of a record last: whoever waited behind it may begin.
-    fn pass(&mut self, stream: usize, offset: u64, key: Option<OrderKey>) -> Result<(), TaskError> {
-        self.streams[stream].complete(offset)?;
-        let Some(key) = key else { return Ok(()) };
-        if stream > 0 {
-            self.lanes.unpark(key, stream);
-        }
-        if self.draining || self.stopping.is_some() {
-            // The lane stays taken: what waits in it is left to whoever goes on.
-            return Ok(());
-        }
-        match self.lanes.leave(key) {
-            Some(next) => self.begin(next.stream, next.record, Some(key)),
-            None => Ok(()),
-        }
     }
 
     /// Takes verdicts, waiting up to `timeout` for the first.
