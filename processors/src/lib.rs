@@ -10,7 +10,7 @@
 //! - [`trend_rows`]: what is talked about → tables.
 //! - [`profiles`]: what people did → what they like.
 //! - [`replay`]: facts → tables beside the live ones.
-//! - [`switched`]: a task ends when the tables that it writes are live no more.
+//! - [`switched`]: a task is made anew when the tables that it writes are live no more.
 //! - [`records`]: what consumers of topics whose records stand alone have in common.
 
 pub mod audit;

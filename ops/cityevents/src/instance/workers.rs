@@ -99,11 +99,13 @@ impl Workers<'_> {
             None => progress.forget(partition),
         });
         let make: Arc<MakeTask> = Arc::new(move |partition, _| {
-            let tables = live.current();
-            let sink = Projection::new(tables.views.clone(), partition, on_progress.clone());
-            let sink = sink.traced(tracer.clone());
-            let consumer = FactConsumer::start(&source, partition, sink)?;
-            Ok(Box::new(Switched::new(consumer, tables)))
+            let (source, on_progress) = (source.clone(), on_progress.clone());
+            let tracer = tracer.clone();
+            let switched = Switched::start(Arc::clone(&live), move |tables| {
+                let sink = Projection::new(tables.views.clone(), partition, on_progress.clone());
+                FactConsumer::start(&source, partition, sink.traced(tracer.clone()))
+            })?;
+            Ok(Box::new(switched))
         });
         self.run(projection::NAME, vec![self.context.source.facts.clone()], make)?;
         self.trend_rows(tables)
@@ -115,11 +117,13 @@ impl Workers<'_> {
         let topic: Arc<str> = self.full_name(&topic::TRENDS).into();
         let (name, live, trends) = (trend_rows::NAME, Arc::clone(tables), topic.clone());
         let make: Arc<MakeTask> = Arc::new(move |partition, _| {
-            let tables = live.current();
-            let views = tables.views.clone();
-            let options = records::Options { name, topic: trends.clone(), views };
-            let consumer = RecordConsumer::start(&source, &options, partition, TrendRows)?;
-            Ok(Box::new(Switched::new(consumer, tables)))
+            let (source, trends) = (source.clone(), trends.clone());
+            let switched = Switched::start(Arc::clone(&live), move |tables| {
+                let views = tables.views.clone();
+                let options = records::Options { name, topic: trends.clone(), views };
+                RecordConsumer::start(&source, &options, partition, TrendRows)
+            })?;
+            Ok(Box::new(switched))
         });
         self.run(name, vec![topic], make).map(drop)
     }
