@@ -80,11 +80,6 @@ impl Told {
             consistency: token.and_then(|token| token.to_str().ok()).map(str::to_owned),
         })
     }
-
-    /// Whether it was refused for load and may be asked again.
-    fn is_busy(&self) -> bool {
-        self.status == StatusCode::SERVICE_UNAVAILABLE
-    }
 }
 
 /// What came of a rush.
@@ -167,18 +162,28 @@ async fn ask_one(
     ask: &Ask,
     retries: &AtomicU64,
 ) -> anyhow::Result<Told> {
+    let body = Bytes::new();
+    Told::of(&decided(connection, bearer, (&ask.path, &ask.key), body, retries).await?)
+}
+
+/// The answer with a decision: refused for load, or not decided in time, the same key asks for the same
+/// decision again.
+async fn decided(
+    connection: &mut Connection,
+    bearer: &str,
+    (path, key): (&str, &str),
+    body: Bytes,
+    retries: &AtomicU64,
+) -> anyhow::Result<Answer> {
     for _ in 0..TRIES_MAX {
-        let answer = connection.post_as(bearer, &ask.path, Some(&ask.key), Bytes::new()).await?;
-        let told = Told::of(&answer)?;
-        // Not decided in time: the same key asks for the same decision again.
-        let is_pending = told.status == StatusCode::ACCEPTED;
-        if !told.is_busy() && !is_pending {
-            return Ok(told);
+        let answer = connection.post_as(bearer, path, Some(key), body.clone()).await?;
+        if ![StatusCode::SERVICE_UNAVAILABLE, StatusCode::ACCEPTED].contains(&answer.status) {
+            return Ok(answer);
         }
         retries.fetch_add(1, Ordering::Relaxed);
         tokio::time::sleep(RETRY_PAUSE).await;
     }
-    bail!("{} was not decided after {TRIES_MAX} tries", ask.path)
+    bail!("{path} was not decided after {TRIES_MAX} tries")
 }
 
 /// Makes and publishes an event of `owner`; returns its id.
@@ -206,11 +211,15 @@ pub async fn publish_event(
         event["waitlist_limit"] = json!(limit);
     }
     let body = Bytes::from(serde_json::to_vec(&event)?);
-    let created = connection.post_as(&owner.bearer, "/api/events", None, body).await?;
+    let (key, retries) = (Uuid::from_bytes(random_id()).to_string(), AtomicU64::new(0));
+    let asked = ("/api/events", &*key);
+    let created = decided(connection, &owner.bearer, asked, body, &retries).await?;
     let id = created.json()?["id"].as_str().map(str::to_owned);
     let id = id.with_context(|| refusal("creating an event", &created))?;
     let path = format!("/api/events/{id}/publish");
-    let published = connection.post_as(&owner.bearer, &path, None, Bytes::new()).await?;
+    let key = format!("{key}-publish");
+    let asked = (&*path, &*key);
+    let published = decided(connection, &owner.bearer, asked, Bytes::new(), &retries).await?;
     if published.status != StatusCode::OK {
         bail!(refusal("publishing the event", &published));
     }
