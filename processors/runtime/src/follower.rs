@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::chain::{ChainReader, Cursor, DropReason, Linked};
 use crate::log::clock::Clock;
-use crate::log::{Isolation, Log, LogError, PollLimit, Reader, Record, TopicPartition};
+use crate::log::{
+    Isolation, Log, LogError, LogErrorKind, PollLimit, Reader, Record, TopicPartition,
+};
 use crate::metrics::FollowerMetrics;
 use std::sync::Arc;
 
@@ -121,6 +123,31 @@ impl Follower {
             }
         }
         Ok(Followed { end_of_partition: polled.end_of_partition, records })
+    }
+
+    /// Reads on towards `end`, and has the links that count in `out` alone; `false` when it is there
+    /// already.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or gives nothing below `end` within `timeout`.
+    pub fn poll_below(
+        &mut self,
+        end: u64,
+        limit: PollLimit,
+        timeout: Duration,
+        out: &mut Vec<LinkedRecord>,
+    ) -> Result<bool, LogError> {
+        out.clear();
+        let before = self.offset();
+        if before >= end {
+            return Ok(false);
+        }
+        self.poll(limit, timeout, out)?;
+        if self.offset() == before {
+            let reason = format!("{} gives nothing below {end}", self.partition);
+            return Err(LogError::new(LogErrorKind::TimedOut, reason));
+        }
+        Ok(true)
     }
 
     /// From where to go on later; `None` before the genesis was read.

@@ -106,13 +106,7 @@ pub fn decide_again(
         told: Decided { partition, ..Decided::default() },
     };
     let mut links = Vec::new();
-    while follower.offset() < marks.high {
-        links.clear();
-        let before = follower.offset();
-        follower.poll(READ, READ_WAIT, &mut links)?;
-        if follower.offset() == before {
-            return Err(TaskError::Restart(format!("{facts} gives nothing below {}", marks.high)));
-        }
+    while follower.poll_below(marks.high, READ, READ_WAIT, &mut links)? {
         links.iter().try_for_each(|link| again.take(&facts, link))?;
         progress(follower.offset(), marks.high);
     }

@@ -61,11 +61,7 @@ fn fold_facts(
     let mut follower =
         Follower::open(&**context.log(), facts, None, source.clock.clone(), metrics)?;
     let mut links = Vec::new();
-    while follower.offset() < high {
-        links.clear();
-        let before = follower.offset();
-        follower.poll(READ, READ_WAIT, &mut links)?;
-        anyhow::ensure!(follower.offset() > before, "{facts} gives nothing below {high}");
+    while follower.poll_below(high, READ, READ_WAIT, &mut links)? {
         for linked in &links {
             let link = decode_link(linked.record.value.as_deref().unwrap_or_default())?;
             if let Some(fact) = link.fact.as_ref().filter(|fact| fact.event == *event) {

@@ -151,13 +151,7 @@ impl Compare<'_> {
         let log = &*self.source.log;
         let mut follower = Follower::open(log, &place, None, self.source.clock.clone(), metrics)?;
         let (mut events, mut links) = (BTreeSet::<EventId>::new(), Vec::new());
-        while follower.offset() < end {
-            links.clear();
-            let before = follower.offset();
-            follower.poll(READ, READ_WAIT, &mut links)?;
-            if follower.offset() == before {
-                return Err(TaskError::Restart(format!("{place} gives nothing below {end}")));
-            }
+        while follower.poll_below(end, READ, READ_WAIT, &mut links)? {
             // A link that only closes commands has no key.
             let keys = links.iter().filter_map(|link| link.record.key.as_deref());
             events.extend(

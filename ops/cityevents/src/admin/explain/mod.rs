@@ -73,11 +73,7 @@ pub fn steps(
     let mut commands = Commands::open(context, number)?;
     let mut told = Told { event, user, standing: Standing::default(), steps: Vec::new() };
     let mut links = Vec::new();
-    while follower.offset() < high {
-        links.clear();
-        let before = follower.offset();
-        follower.poll(READ, READ_WAIT, &mut links)?;
-        anyhow::ensure!(follower.offset() > before, "{facts} gives nothing below {high}");
+    while follower.poll_below(high, READ, READ_WAIT, &mut links)? {
         for linked in &links {
             let link = decode_link(linked.record.value.as_deref().unwrap_or_default())?;
             let last = linked.cursor.offset.max(0) as u64;

@@ -99,11 +99,6 @@ fn follow(source: &Source, place: &TopicPartition, end: u64) -> anyhow::Result<(
     let metrics = source.metrics.follower("bench");
     let mut follower = Follower::open(&*source.log, place, None, source.clock.clone(), metrics)?;
     let mut links = Vec::new();
-    while follower.offset() < end {
-        links.clear();
-        let before = follower.offset();
-        follower.poll(READ, READ_WAIT, &mut links)?;
-        ensure!(follower.offset() > before, "{place} gives nothing below {end}");
-    }
+    while follower.poll_below(end, READ, READ_WAIT, &mut links)? {}
     Ok(())
 }
