@@ -15,7 +15,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::person::{COLUMNS, Participant, Sought, cells, people};
+use super::person::{COLUMNS, Participant, Sought, cells, shown};
 use super::{PageOnly, given};
 use crate::answer::Answer;
 use crate::card::as_text;
@@ -130,19 +130,8 @@ pub(super) async fn participants(
     let read = |after, limit| {
         registrations.participants(ParticipantsQuery { event, status, after, limit })
     };
-    let (items, next_cursor) = match sought {
-        Some(sought) => {
-            let found = sought.among(&reads, after, list.limit(), joined, read).await?;
-            list.of_found(found)?
-        }
-        None => {
-            let fetched =
-                read(after, list.fetched()).await.map_err(|error| reads.failed(&error))?;
-            let (rows, next_cursor) = list.turn(fetched, joined)?.split();
-            (people(&reads, &rows).await?, next_cursor)
-        }
-    };
-    Ok(Answer::new(ListBody::new(items, next_cursor), as_of).into_response())
+    let body = shown(&reads, &list, (sought.as_ref(), after), joined, read).await?;
+    Ok(Answer::new(body, as_of).into_response())
 }
 
 /// The line from its head, with exact positions.
@@ -189,19 +178,8 @@ pub(super) async fn waitlist(
     let registrations = &reads.views.registrations;
     let read = |after, limit| registrations.waitlist(event, after, limit);
     let place = RegistrationRow::line_ticket;
-    let (items, next_cursor) = match sought {
-        Some(sought) => {
-            let found = sought.among(&reads, after, list.limit(), place, read).await?;
-            list.of_found(found)?
-        }
-        None => {
-            let fetched =
-                read(after, list.fetched()).await.map_err(|error| reads.failed(&error))?;
-            let (rows, next_cursor) = list.turn(fetched, place)?.split();
-            (people(&reads, &rows).await?, next_cursor)
-        }
-    };
-    Ok(Answer::new(ListBody::new(items, next_cursor), as_of).into_response())
+    let body = shown(&reads, &list, (sought.as_ref(), after), place, read).await?;
+    Ok(Answer::new(body, as_of).into_response())
 }
 
 /// Who is kept out, by id.

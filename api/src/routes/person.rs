@@ -12,6 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::card::as_text;
+use crate::lists::{List, ListBody, Place};
 use crate::state::Reads;
 
 /// The columns of people as CSV.
@@ -79,10 +80,7 @@ impl Participant {
 }
 
 /// People as they stand in rows.
-pub(super) async fn people(
-    reads: &Reads,
-    rows: &[RegistrationRow],
-) -> Result<Vec<Participant>, Problem> {
+async fn people(reads: &Reads, rows: &[RegistrationRow]) -> Result<Vec<Participant>, Problem> {
     let mut people = Vec::with_capacity(rows.len());
     for some in rows.chunks(AT_ONCE) {
         people.extend(try_join_all(some.iter().map(|row| Participant::of(reads, row))).await?);
@@ -126,7 +124,7 @@ impl Sought {
 
     /// People who are sought, so many at most, and where to go on: names are not in the tables of
     /// an event, so its people are looked through, a bounded number for each page.
-    pub(super) async fn among<'a, P: Copy>(
+    async fn among<'a, P: Copy>(
         &self,
         reads: &'a Reads,
         mut after: Option<P>,
@@ -153,4 +151,27 @@ impl Sought {
             }
         }
     }
+}
+
+/// A page of people: of those that are sought, or as they come. `place` says where a row stands, and
+/// `read` reads behind a place.
+pub(super) async fn shown<'a, P: Place + Copy>(
+    reads: &'a Reads,
+    list: &List<'_>,
+    (sought, after): (Option<&Sought>, Option<P>),
+    place: impl Fn(&RegistrationRow) -> Option<P>,
+    read: impl Fn(Option<P>, usize) -> BoxFuture<'a, Result<Page<RegistrationRow, P>, ViewsError>>,
+) -> Result<ListBody<Participant>, Problem> {
+    let (items, next_cursor) = match sought {
+        Some(sought) => {
+            list.of_found(sought.among(reads, after, list.limit(), place, read).await?)?
+        }
+        None => {
+            let fetched = read(after, list.fetched()).await;
+            let fetched = fetched.map_err(|error| reads.failed(&error))?;
+            let (rows, next_cursor) = list.turn(fetched, place)?.split();
+            (people(reads, &rows).await?, next_cursor)
+        }
+    };
+    Ok(ListBody::new(items, next_cursor))
 }
