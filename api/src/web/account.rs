@@ -1,6 +1,6 @@
 //! One's account: ways to sign in, sessions, mails, password, what is kept, and its end.
 
-use axum::extract::{RawPathParams, RawQuery, State};
+use axum::extract::{RawPathParams, State};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use cityevents_kit::http::PathId;
@@ -12,7 +12,7 @@ use serde_json::{Map, json};
 use super::Pages;
 use super::address::encoded;
 use super::calls::Call;
-use super::forms::Form;
+use super::forms::{Asked, Form};
 use super::messages::Language;
 use super::problem::shown;
 use super::render::data;
@@ -24,9 +24,8 @@ const DONE: [&str; 3] = ["saved", "session-ended", "unlinked"];
 pub(super) async fn page(
     State(pages): State<Pages>,
     visitor: Visitor,
-    RawQuery(query): RawQuery,
+    Asked(asked): Asked,
 ) -> Result<Response, Problem> {
-    let asked = Form::parse(query.unwrap_or_default().as_bytes());
     pages.account(&visitor, StatusCode::OK, context! { done => asked.done(&DONE) }).await
 }
 

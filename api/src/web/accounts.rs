@@ -1,6 +1,6 @@
 //! Making an account, signing in, signing out.
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use cityevents_kit::{ErrorCode, Problem};
 use minijinja::context;
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::Pages;
 use super::address::own;
 use super::calls::{Answer, Call};
-use super::forms::Form;
+use super::forms::{Asked, Form};
 use super::problem::shown;
 use super::session::Token;
 use super::visitor::{Visitor, see_other};
@@ -21,9 +21,8 @@ const NOTICES: [&str; 3] = ["signed-out", "password-set", "account-deleted"];
 pub(super) async fn login_form(
     State(pages): State<Pages>,
     visitor: Visitor,
-    RawQuery(query): RawQuery,
+    Asked(form): Asked,
 ) -> Response {
-    let form = Form::parse(query.unwrap_or_default().as_bytes());
     let notice = NOTICES.into_iter().find(|notice| *notice == form.text("notice"));
     let providers = pages.providers();
     let known = context! { form => form.shown(), notice => notice, providers };
@@ -53,9 +52,8 @@ pub(super) async fn login(
 pub(super) async fn register_form(
     State(pages): State<Pages>,
     visitor: Visitor,
-    RawQuery(query): RawQuery,
+    Asked(form): Asked,
 ) -> Response {
-    let form = Form::parse(query.unwrap_or_default().as_bytes());
     pages.page(&visitor, "register.html", context! { form => form.shown() })
 }
 

@@ -1,6 +1,9 @@
 //! Addresses of pages.
 
 use form_urlencoded::byte_serialize;
+use serde_json::Value;
+
+use super::forms::Form;
 
 /// Longest address that somebody is sent back to.
 const RETURN_BYTES_MAX: usize = 1_024;
@@ -19,6 +22,22 @@ pub(super) fn own(address: &str) -> Option<&str> {
         && !address.contains(|letter: char| letter == '\\' || letter.is_control())
         && !address.starts_with("/api/");
     is_ours.then_some(address)
+}
+
+/// A call for so many of a list, with those parameters that were given.
+pub(super) fn listing(call: &str, limit: u32, asked: &Form, names: &[&str]) -> String {
+    let given = names.iter().filter_map(|name| Some((name, asked.given(name)?)));
+    let pairs = given.map(|(name, value)| format!("&{name}={}", encoded(value)));
+    format!("{call}?limit={limit}{}", pairs.collect::<String>())
+}
+
+/// The address of the next page, if there is one.
+pub(super) fn next(page: &str, asked: &Form, names: &[&str], list: &Value) -> Option<String> {
+    let cursor = list["next_cursor"].as_str()?;
+    let kept = names.iter().filter(|name| **name != "cursor");
+    let kept = kept.filter_map(|name| Some((name, asked.given(name)?)));
+    let pairs = kept.map(|(name, value)| format!("{name}={}&", encoded(value)));
+    Some(format!("{page}?{}cursor={}", pairs.collect::<String>(), encoded(cursor)))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A write that was not decided in time: a page that waits with the visitor, and goes on.
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use cityevents_domain::ids::CommandId;
 use cityevents_kit::Problem;
@@ -10,16 +10,15 @@ use minijinja::context;
 use super::Pages;
 use super::address::{encoded, own};
 use super::calls::Call;
-use super::forms::Form;
+use super::forms::Asked;
 use super::visitor::{Visitor, see_other};
 
 pub(super) async fn page(
     State(pages): State<Pages>,
     visitor: Visitor,
     PathId(command): PathId<CommandId>,
-    RawQuery(query): RawQuery,
+    Asked(asked): Asked,
 ) -> Result<Response, Problem> {
-    let asked = Form::parse(query.unwrap_or_default().as_bytes());
     let then = own(asked.text("then")).unwrap_or("/");
     let mut call = format!("/api/commands/{command}");
     if let Some(receipt) = asked.given("receipt") {

@@ -1,6 +1,6 @@
 //! At the door: who shows a ticket or a code is let in, once, and who has none is found by name.
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use cityevents_domain::ids::EventId;
@@ -14,7 +14,7 @@ use serde_json::json;
 use super::Pages;
 use super::address::encoded;
 use super::calls::Call;
-use super::forms::{Form, new_key};
+use super::forms::{Asked, Form, new_key};
 use super::joining::after;
 use super::letters::discreet;
 use super::problem::shown;
@@ -31,9 +31,8 @@ pub(super) async fn page(
     State(pages): State<Pages>,
     visitor: Visitor,
     PathId(event): PathId<EventId>,
-    RawQuery(query): RawQuery,
+    Asked(asked): Asked,
 ) -> Result<Response, Problem> {
-    let asked = Form::parse(query.unwrap_or_default().as_bytes());
     let looked = match (asked.given("code"), asked.given("in")) {
         (Some(code), _) => Some(pages.look(&visitor, event, "code", code).await),
         (None, Some(user)) => Some(pages.look(&visitor, event, "user_id", user).await),
@@ -99,9 +98,8 @@ pub(super) async fn list(
     State(pages): State<Pages>,
     visitor: Visitor,
     PathId(event): PathId<EventId>,
-    RawQuery(query): RawQuery,
+    Asked(asked): Asked,
 ) -> Result<Response, Problem> {
-    let asked = Form::parse(query.unwrap_or_default().as_bytes());
     let calls = &pages.shared.calls;
     let mut cursor = asked.given("cursor").map(str::to_owned);
     let mut people = Vec::new();
@@ -124,7 +122,7 @@ pub(super) async fn list(
         let name = person["name"].as_str().unwrap_or_default().to_lowercase();
         (name.is_empty(), name)
     });
-    let view = calls.ask(&visitor, Call::get(format!("/api/events/{event}/view"))).await?.body;
+    let view = pages.view(&visitor, event).await?;
     let next =
         cursor.map(|cursor| format!("/events/{event}/door/list?cursor={}", encoded(&cursor)));
     let known = context! { event => data(&view["event"]), people => data(&people.into()), next };
@@ -171,7 +169,7 @@ impl Pages {
         }
         let calls = &self.shared.calls;
         let stats = calls.ask(visitor, Call::get(format!("/api/events/{event}/stats"))).await?.body;
-        let view = calls.ask(visitor, Call::get(format!("/api/events/{event}/view"))).await?.body;
+        let view = self.view(visitor, event).await?;
         let found = match asked.given("q") {
             None => None,
             Some(q) => {

@@ -63,8 +63,7 @@ pub(super) async fn edit_form(
     visitor: Visitor,
     PathId(event): PathId<EventId>,
 ) -> Result<Response, Problem> {
-    let view = Call::get(format!("/api/events/{event}/view"));
-    let view = pages.shared.calls.ask(&visitor, view).await?.body;
+    let view = pages.view(&visitor, event).await?;
     if view["actions"]["can_edit"] != true {
         return Err(match visitor.caller() {
             Some(_) => Problem::new(ErrorCode::Forbidden),

@@ -1,6 +1,6 @@
 //! The page of one event: what it is, and where one stands.
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use cityevents_domain::ids::EventId;
@@ -12,7 +12,7 @@ use minijinja::value::Value;
 use super::Pages;
 use super::address::encoded;
 use super::calls::Call;
-use super::forms::{Form, new_key};
+use super::forms::{Asked, new_key};
 use super::render::data;
 use super::visitor::Visitor;
 
@@ -25,14 +25,23 @@ pub(super) async fn page(
     State(pages): State<Pages>,
     visitor: Visitor,
     PathId(event): PathId<EventId>,
-    RawQuery(query): RawQuery,
+    Asked(asked): Asked,
 ) -> Result<Response, Problem> {
-    let asked = Form::parse(query.unwrap_or_default().as_bytes());
     let told = context! { done => asked.done(&DONE) };
     pages.event(&visitor, event, StatusCode::OK, told).await
 }
 
 impl Pages {
+    /// An event, and how the visitor stands to it.
+    pub(super) async fn view(
+        &self,
+        visitor: &Visitor,
+        event: EventId,
+    ) -> Result<serde_json::Value, Problem> {
+        let call = Call::get(format!("/api/events/{event}/view"));
+        Ok(self.shared.calls.ask(visitor, call).await?.body)
+    }
+
     /// The page of an event, with something to tell.
     pub(super) async fn event(
         &self,
@@ -41,8 +50,7 @@ impl Pages {
         status: StatusCode,
         told: Value,
     ) -> Result<Response, Problem> {
-        let view = Call::get(format!("/api/events/{event}/view"));
-        let view = self.shared.calls.ask(visitor, view).await?.body;
+        let view = self.view(visitor, event).await?;
         let event = &view["event"];
         let similar = self.similar(visitor, event).await?;
         let count = |name: &str| event[name].as_u64().unwrap_or_default();

@@ -1,6 +1,6 @@
 //! The list of events. Its filters stand in its address, so that it can be kept and sent.
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use cityevents_kit::Problem;
 use jiff::ToSpan as _;
@@ -10,7 +10,7 @@ use minijinja::context;
 use super::Pages;
 use super::address::encoded;
 use super::calls::Call;
-use super::forms::Form;
+use super::forms::{Asked, Form};
 use super::problem::shown;
 use super::render::data;
 use super::visitor::Visitor;
@@ -23,9 +23,8 @@ const FILTERS: [&str; 3] = ["q", "city", "category"];
 pub(super) async fn page(
     State(pages): State<Pages>,
     visitor: Visitor,
-    RawQuery(query): RawQuery,
+    Asked(asked): Asked,
 ) -> Result<Response, Problem> {
-    let asked = Form::parse(query.unwrap_or_default().as_bytes());
     let kept = kept(&asked);
     let mut call = format!("/api/feed?limit={SHOWN}");
     for name in FILTERS {

@@ -1,9 +1,11 @@
 //! What people fill in.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
 use cityevents_kit::http::collect_body;
 use cityevents_kit::{ErrorCode, Problem};
 
@@ -62,6 +64,17 @@ impl<S: Sync> FromRequest<S> for Form {
             return Err(Problem::because(ErrorCode::UnsupportedMediaType, detail));
         }
         Ok(Self::parse(&collect_body(request.into_body()).await?))
+    }
+}
+
+/// What an address asks a page for.
+pub(super) struct Asked(pub(super) Form);
+
+impl<S: Sync> FromRequestParts<S> for Asked {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(Form::parse(parts.uri.query().unwrap_or_default().as_bytes())))
     }
 }
 

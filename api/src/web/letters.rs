@@ -3,7 +3,7 @@
 //! A link alone does nothing, since whatever checks mails may follow it: the page that it opens has
 //! a button. Its address carries the token, so it is told to nobody else.
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::header::HeaderValue;
 use axum::response::Response;
 use cityevents_kit::Problem;
@@ -13,7 +13,7 @@ use serde_json::json;
 use super::Pages;
 use super::address::encoded;
 use super::calls::Call;
-use super::forms::Form;
+use super::forms::{Asked, Form};
 use super::visitor::{REFERRER_POLICY, Visitor, see_other};
 
 pub(super) async fn forgot_form(State(pages): State<Pages>, visitor: Visitor) -> Response {
@@ -35,9 +35,8 @@ pub(super) async fn forgot(
 pub(super) async fn reset_form(
     State(pages): State<Pages>,
     visitor: Visitor,
-    RawQuery(query): RawQuery,
+    Asked(form): Asked,
 ) -> Result<Response, Problem> {
-    let form = Form::parse(query.unwrap_or_default().as_bytes());
     let token = encoded(form.text("token"));
     let call = Call::get(format!("/api/auth/password/reset/validate?token={token}"));
     pages.shared.calls.ask(&visitor, call).await?;
@@ -67,9 +66,8 @@ pub(super) async fn reset(
 pub(super) async fn verify_form(
     State(pages): State<Pages>,
     visitor: Visitor,
-    RawQuery(query): RawQuery,
+    Asked(form): Asked,
 ) -> Response {
-    let form = Form::parse(query.unwrap_or_default().as_bytes());
     discreet(pages.page(&visitor, "verify.html", context! { form => form.shown() }))
 }
 

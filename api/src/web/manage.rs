@@ -1,6 +1,6 @@
 //! The organiser's room: how the event stands, who comes and who waits.
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use cityevents_domain::ids::EventId;
@@ -10,9 +10,9 @@ use minijinja::context;
 use minijinja::value::Value;
 
 use super::Pages;
-use super::address::encoded;
+use super::address::{encoded, listing};
 use super::calls::Call;
-use super::forms::{Form, new_key};
+use super::forms::{Asked, Form, new_key};
 use super::render::data;
 use super::visitor::Visitor;
 
@@ -38,9 +38,8 @@ pub(super) async fn page(
     State(pages): State<Pages>,
     visitor: Visitor,
     PathId(event): PathId<EventId>,
-    RawQuery(query): RawQuery,
+    Asked(asked): Asked,
 ) -> Result<Response, Problem> {
-    let asked = Form::parse(query.unwrap_or_default().as_bytes());
     let told = context! { done => asked.done(&DONE) };
     pages.room(&visitor, event, &asked, StatusCode::OK, told).await
 }
@@ -50,9 +49,8 @@ pub(super) async fn file(
     State(pages): State<Pages>,
     visitor: Visitor,
     PathId(event): PathId<EventId>,
-    RawQuery(query): RawQuery,
+    Asked(asked): Asked,
 ) -> Result<Response, Problem> {
-    let asked = Form::parse(query.unwrap_or_default().as_bytes());
     let list = if asked.text("list") == "waitlist" { "waitlist" } else { "participants" };
     let call = Call::get(format!("/api/events/{event}/{list}?format=csv"));
     pages.shared.calls.send(&visitor, call).await
@@ -75,17 +73,12 @@ impl Pages {
         let room = format!("/events/{event}/manage");
         let stats = Call::get(format!("/api/events/{event}/stats?series=minute"));
         let stats = calls.ask(visitor, stats).await?.body;
-        let view = calls.ask(visitor, Call::get(format!("/api/events/{event}/view"))).await?.body;
+        let view = self.view(visitor, event).await?;
         let list = LISTS.into_iter().find(|list| *list == asked.text("list"));
         let list = list.unwrap_or("participants");
-        let mut people = format!("/api/events/{event}/{list}?limit={SHOWN}");
-        if let Some(cursor) = asked.given("cursor") {
-            people.push_str(&format!("&cursor={}", encoded(cursor)));
-        }
         let q = asked.given("q").filter(|_| list != "bans");
-        if let Some(q) = q {
-            people.push_str(&format!("&q={}", encoded(q)));
-        }
+        let names: &[&str] = if q.is_some() { &["cursor", "q"] } else { &["cursor"] };
+        let people = listing(&format!("/api/events/{event}/{list}"), SHOWN, asked, names);
         let people = calls.ask(visitor, Call::get(people)).await?.body;
         let next = people["next_cursor"].as_str();
         let next = next.map(|cursor| {

@@ -134,7 +134,7 @@ impl Pages {
         change: impl FnOnce(&mut Vec<String>),
     ) -> Result<Response, Problem> {
         let calls = &self.shared.calls;
-        let view = calls.ask(visitor, Call::get(format!("/api/events/{event}/view"))).await?.body;
+        let view = self.view(visitor, event).await?;
         let known = view["event"]["cover_image_ids"].as_array().into_iter().flatten();
         let mut covers: Vec<_> = known.filter_map(|id| id.as_str()).map(str::to_owned).collect();
         change(&mut covers);

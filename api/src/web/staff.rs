@@ -1,6 +1,6 @@
 //! What staff looks through and does: accounts, roles, locks, and the trail of all that.
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use cityevents_domain::ids::UserId;
@@ -11,9 +11,9 @@ use minijinja::value::Value;
 use serde_json::json;
 
 use super::Pages;
-use super::address::encoded;
+use super::address::{listing, next};
 use super::calls::Call;
-use super::forms::Form;
+use super::forms::{Asked, Form};
 use super::problem::shown;
 use super::render::data;
 use super::visitor::{Visitor, see_other};
@@ -24,9 +24,8 @@ const SHOWN: u32 = 50;
 pub(super) async fn page(
     State(pages): State<Pages>,
     visitor: Visitor,
-    RawQuery(query): RawQuery,
+    Asked(asked): Asked,
 ) -> Result<Response, Problem> {
-    let asked = Form::parse(query.unwrap_or_default().as_bytes());
     let told = context! { done => asked.done(&["saved"]) };
     pages.accounts(&visitor, &asked, StatusCode::OK, told).await
 }
@@ -60,11 +59,10 @@ pub(super) async fn change(
 pub(super) async fn trail(
     State(pages): State<Pages>,
     visitor: Visitor,
-    RawQuery(query): RawQuery,
+    Asked(asked): Asked,
 ) -> Result<Response, Problem> {
-    let asked = Form::parse(query.unwrap_or_default().as_bytes());
     let names = ["actor", "target", "cursor"];
-    let call = listing("/api/admin/audit-trail", &asked, &names);
+    let call = listing("/api/admin/audit-trail", SHOWN, &asked, &names);
     let (body, problem) = match pages.shared.calls.ask(&visitor, Call::get(call)).await {
         Ok(answer) => (answer.body, None),
         Err(problem) if problem.meta().contains_key("fields") => (json!({}), Some(problem)),
@@ -88,7 +86,7 @@ impl Pages {
         told: Value,
     ) -> Result<Response, Problem> {
         let names = ["q", "role", "status", "cursor"];
-        let call = listing("/api/auth/admin/users", asked, &names);
+        let call = listing("/api/auth/admin/users", SHOWN, asked, &names);
         let list = self.shared.calls.ask(visitor, Call::get(call)).await?.body;
         let next = next("/staff", asked, &names, &list["data"]);
         let user = visitor.caller().map(|caller| caller.user.to_string());
@@ -101,20 +99,4 @@ impl Pages {
         };
         Ok(self.page_with(status, visitor, "staff.html", known))
     }
-}
-
-/// A call with those parameters that were given.
-fn listing(call: &str, asked: &Form, names: &[&str]) -> String {
-    let given = names.iter().filter_map(|name| Some((name, asked.given(name)?)));
-    let pairs = given.map(|(name, value)| format!("&{name}={}", encoded(value)));
-    format!("{call}?limit={SHOWN}{}", pairs.collect::<String>())
-}
-
-/// The address of the next page, if there is one.
-fn next(page: &str, asked: &Form, names: &[&str], list: &serde_json::Value) -> Option<String> {
-    let cursor = list["next_cursor"].as_str()?;
-    let kept = names.iter().filter(|name| **name != "cursor");
-    let kept = kept.filter_map(|name| Some((name, asked.given(name)?)));
-    let pairs = kept.map(|(name, value)| format!("{name}={}&", encoded(value)));
-    Some(format!("{page}?{}cursor={}", pairs.collect::<String>(), encoded(cursor)))
 }

@@ -24,8 +24,7 @@ pub(super) async fn page(
         return Err(Problem::new(ErrorCode::Unauthenticated));
     }
     let calls = &pages.shared.calls;
-    let view = Call::get(format!("/api/events/{event}/view"));
-    let view = calls.ask(&visitor, view).await?.body;
+    let view = pages.view(&visitor, event).await?;
     let ticket = calls.ask(&visitor, Call::get(format!("/api/events/{event}/ticket"))).await;
     let (event, participation) = (data(&view["event"]), data(&view["participation"]));
     let ticket = match ticket {

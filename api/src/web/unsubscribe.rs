@@ -4,7 +4,7 @@
 //! so with one click (RFC 8058), without a cookie and without saying where they come from. Whoever
 //! follows the link sees a page with a button, since whatever checks mails follows links too.
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use cityevents_kit::Problem;
 use minijinja::context;
@@ -13,7 +13,7 @@ use serde_json::json;
 use super::Pages;
 use super::address::encoded;
 use super::calls::Call;
-use super::forms::Form;
+use super::forms::Asked;
 use super::letters::discreet;
 use super::render::data;
 use super::visitor::Visitor;
@@ -24,9 +24,8 @@ pub(super) const ROUTE: &str = "/unsubscribe";
 pub(super) async fn page(
     State(pages): State<Pages>,
     visitor: Visitor,
-    RawQuery(query): RawQuery,
+    Asked(asked): Asked,
 ) -> Result<Response, Problem> {
-    let asked = Form::parse(query.unwrap_or_default().as_bytes());
     let token = asked.text("token");
     let call = Call::get(format!("/api/unsubscribe?token={}", encoded(token)));
     let known = pages.shared.calls.ask(&visitor, call).await?.body;
@@ -39,9 +38,8 @@ pub(super) async fn page(
 pub(super) async fn switch_off(
     State(pages): State<Pages>,
     visitor: Visitor,
-    RawQuery(query): RawQuery,
+    Asked(asked): Asked,
 ) -> Result<Response, Problem> {
-    let asked = Form::parse(query.unwrap_or_default().as_bytes());
     let call = Call::post("/api/unsubscribe").with(json!({ "token": asked.text("token") }));
     pages.shared.calls.ask(&visitor, call).await?;
     let page = pages.page(&visitor, "message.html", context! { message => "unsubscribe.done" });
