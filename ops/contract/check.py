@@ -13,10 +13,8 @@ least once, or the walk has shown little.
 import argparse
 import email
 import email.policy
-import http.client
 import http.server
 import json
-import os
 import random
 import re
 import struct
@@ -25,28 +23,24 @@ import sys
 import tempfile
 import threading
 import time
-import venv
 import zlib
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-REPOSITORY = HERE.parent.parent
-PASSWORD = "correct horse battery"
-READY = re.compile(r"cityevents is ready at http://(\S+) \(operations at http://\S+\)")
+# Compiled modules would be litter in the work tree.
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(HERE.parent))
+
+from checking.instance import EVENT as SOME_EVENT  # noqa: E402
+from checking.instance import PASSWORD, REPOSITORY, Instance  # noqa: E402
+from servers.provision import Cache, default_cache  # noqa: E402
+
 # Streams have no end to wait for, and lines of JSON no generator: by hand.
 BY_HAND = ["/api/events/{id}/live", "/api/me/live", "/api/ingest"]
 # Calls after which the caller is nobody: each with an account that is made for it.
 LAST = ["/api/auth/logout", "/api/auth/sessions/revoke", "/api/auth/password/change"]
 SUCCEEDED_MIN = 0.9
-EVENT = {
-    "title": "Night of lights",
-    "description": "Bring a lamp.",
-    "city": "Porto",
-    "category": "art",
-    "start_time": "2099-06-01T20:00:00Z",
-    "end_time": "2099-06-01T23:00:00Z",
-    "capacity": 3,
-}
+EVENT = {**SOME_EVENT, "capacity": 3}
 CHECKS = ",".join(
     [
         "not_a_server_error",
@@ -66,25 +60,18 @@ def main() -> int:
     schemathesis = provision()
     print(f"SEED={arguments.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="cityevents-contract.") as folder:
-        instance = Instance(Path(folder), arguments.binary)
+        instance = Contract(Path(folder), arguments.binary)
         try:
             return walk(instance, Path(folder), schemathesis, arguments)
         finally:
             instance.stop()
 
 
-def provision() -> Path:
-    """The tool in an environment of its own, kept for the next run."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "cityevents"
-    wanted = (HERE / "requirements.txt").read_text()
-    folder = cache / f"contract-{wanted.strip().replace('==', '-')}"
-    tool = folder / "bin" / "schemathesis"
-    if not (folder / "complete").exists():
-        venv.create(folder, with_pip=True, clear=True)
-        pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, "--requirement", HERE / "requirements.txt"], check=True)
-        (folder / "complete").touch()
-    return tool
+def provision() -> list:
+    """The command of the tool, in an environment of its own that is kept for the next run."""
+    wanted = (HERE / "requirements.txt").read_text().split()
+    folder = Cache(default_cache(), print).python("contract", wanted[0].partition("==")[2], wanted)
+    return [folder / "bin" / "python", "-m", "schemathesis.cli"]
 
 
 def start_provider() -> str:
@@ -119,42 +106,15 @@ def start_provider() -> str:
     return issuer
 
 
-class Instance:
-    """`dev` on a folder of its own, without rate limits."""
+class Contract(Instance):
+    """An instance that knows of a provider, and can be asked by the command line too."""
 
     def __init__(self, folder: Path, binary: Path | None):
-        self.data = folder / "data"
-        self.log = folder / "log"
-        environment = {
-            **os.environ,
-            "CITYEVENTS__LIMITS__ENABLED": "false",
+        provider = {
             "CITYEVENTS__OAUTH__EXAMPLE__ISSUER": start_provider(),
             "CITYEVENTS__OAUTH__EXAMPLE__CLIENT_ID": "contract",
         }
-        listen = ["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]
-        build = ["cargo", "run", "--locked", "--quiet", "--"]
-        self.command = [binary.resolve()] if binary else build
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [*self.command, "dev", *listen, "--data", self.data],
-                cwd=REPOSITORY,
-                env=environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        self.address = self.wait()
-
-    def wait(self) -> str:
-        # Nothing but the log tells; reading it again costs nothing.
-        while self.process.poll() is None:
-            found = READY.search(self.log.read_text())
-            if found:
-                return found.group(1)
-            try:
-                self.process.wait(timeout=0.1)
-            except subprocess.TimeoutExpired:
-                pass
-        sys.exit(f"the instance did not start:\n{self.log.read_text()}")
+        super().__init__(folder, binary, provider)
 
     def run(self, *arguments: str) -> dict:
         done = subprocess.run(
@@ -170,31 +130,6 @@ class Instance:
         answer = self.ask(method, path, json.dumps(body), {"Content-Type": "application/json"})
         answer.read()
         return answer.getheader("set-cookie").split(";")[0]
-
-    def call(self, method: str, path: str, body=None, token=None, headers=None):
-        """Status and body."""
-        headers = dict(headers or {})
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-            body = json.dumps(body)
-        headers.setdefault("Idempotency-Key", f"setup-{random.SystemRandom().random()}")
-        answer = self.ask(method, path, body, headers)
-        if answer.getheader("content-type", "").startswith("text/event-stream"):
-            return answer.status, None
-        text = answer.read()
-        return answer.status, json.loads(text) if text.startswith(b"{") else text
-
-    def ask(self, method: str, path: str, body, headers) -> http.client.HTTPResponse:
-        host, port = self.address.split(":")
-        connection = http.client.HTTPConnection(host, int(port), timeout=30)
-        connection.request(method, path, body=body, headers=headers)
-        return connection.getresponse()
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
 
 
 class World:
@@ -397,7 +332,7 @@ def picture() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-def walk(instance: Instance, folder: Path, schemathesis: Path, arguments) -> int:
+def walk(instance: Instance, folder: Path, schemathesis: list, arguments) -> int:
     _, document = instance.call("GET", "/openapi.json")
     world = World(instance)
     world.walk_by_hand()
@@ -444,7 +379,7 @@ def configuration(world: World, token) -> str:
 
 
 def run(tool, instance, config, token, arguments, name, excluded, only) -> bool:
-    command = [tool, "--config-file", config, "run", f"http://{instance.address}/openapi.json"]
+    command = [*tool, "--config-file", config, "run", f"http://{instance.address}/openapi.json"]
     command += ["--phases", "examples,coverage,fuzzing", "--checks", CHECKS, "--mode", "all"]
     command += ["--max-examples", str(arguments.examples), "--seed", str(arguments.seed)]
     command += ["--generation-database", "none", "--request-timeout", "30", "--no-color"]

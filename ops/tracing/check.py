@@ -15,10 +15,8 @@ import contextlib
 import email
 import email.policy
 import gzip
-import hashlib
 import http.client
 import http.server
-import json
 import os
 import re
 import secrets
@@ -28,13 +26,17 @@ import sys
 import tempfile
 import threading
 import time
-import venv
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-REPOSITORY = HERE.parent.parent
-READY = re.compile(r"cityevents is ready at http://(\S+) \(operations at http://(\S+)\)")
-PASSWORD = "correct horse battery"
+# Compiled modules would be litter in the work tree.
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(HERE.parent))
+
+from checking.instance import EVENT as SOME_EVENT  # noqa: E402
+from checking.instance import PASSWORD, Instance  # noqa: E402
+from servers.provision import Cache, default_cache  # noqa: E402
+
 # How long anything may take to come on a busy machine.
 PATIENCE = 60
 JOIN = "POST /api/events/{id}/join"
@@ -52,15 +54,7 @@ BURSTS = {
     "projection batch": "registration decide",
     "notifier batch": "registration decide",
 }
-EVENT = {
-    "title": "Night of lights",
-    "description": "Bring a lamp.",
-    "city": "Porto",
-    "category": "art",
-    "start_time": "2099-06-01T20:00:00Z",
-    "end_time": "2099-06-01T23:00:00Z",
-    "capacity": 100,
-}
+EVENT = {**SOME_EVENT, "capacity": 100}
 
 
 def main() -> int:
@@ -79,7 +73,7 @@ def main() -> int:
         receiver = Receiver(work, spans)
         stack.callback(receiver.stop)
         receiver.start()
-        instance = Instance(work, receiver.address, arguments.binary)
+        instance = Traced(work, receiver.address, arguments.binary)
         stack.callback(instance.stop)
         world = World(instance)
         check_join(world, spans)
@@ -91,15 +85,8 @@ def main() -> int:
 
 def provision() -> Path:
     """An environment with receiver and messages, kept for the next run."""
-    wanted = (HERE / "requirements.txt").read_bytes()
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "cityevents"
-    folder = (cache / f"tracing-{hashlib.sha256(wanted).hexdigest()[:16]}").resolve()
-    if not (folder / "complete").exists():
-        venv.create(folder, with_pip=True, clear=True)
-        pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, "--requirement", HERE / "requirements.txt"], check=True)
-        (folder / "complete").touch()
-    return folder
+    wanted = (HERE / "requirements.txt").read_text().split()
+    return Cache(default_cache(), print).python("tracing", wanted[0].partition("==")[2], wanted)
 
 
 def wait_for(what: str, look):
@@ -192,47 +179,16 @@ def free_address() -> str:
         return f"127.0.0.1:{free.getsockname()[1]}"
 
 
-class Instance:
-    """`dev` on a folder of its own, that keeps every trace."""
+class Traced(Instance):
+    """An instance that keeps every trace."""
 
     def __init__(self, work: Path, receiver: str, binary: Path | None):
-        self.data, self.log = work / "data", work / "log"
         settings = {
-            "CITYEVENTS__LIMITS__ENABLED": "false",
             "CITYEVENTS__TELEMETRY__LOG_FORMAT": "json",
             "CITYEVENTS__TELEMETRY__OTLP_ENDPOINT": f"http://{receiver}",
             "CITYEVENTS__TELEMETRY__TRACE_RATIO": "1.0",
         }
-        build = ["cargo", "run", "--locked", "--quiet", "--"]
-        command = [binary.resolve()] if binary else build
-        listen = ["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [*command, "dev", *listen, "--data", self.data],
-                cwd=REPOSITORY,
-                env={**os.environ, **settings},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        while not (found := READY.search(self.log.read_text())):
-            if self.process.poll() is not None:
-                sys.exit(f"the instance did not start:\n{self.log.read_text()}")
-            time.sleep(0.1)
-        self.address, self.operations = found.groups()
-
-    def call(self, method: str, path: str, body=None, token=None, headers=None):
-        """Status and body."""
-        headers = {"Idempotency-Key": secrets.token_hex(8), **(headers or {})}
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-            body = json.dumps(body)
-        connection = http.client.HTTPConnection(self.address, timeout=30)
-        connection.request(method, path, body=body, headers=headers)
-        answer = connection.getresponse()
-        text = answer.read()
-        return answer.status, json.loads(text) if text.startswith(b"{") else text
+        super().__init__(work, binary, settings)
 
     def count(self, outcome: str) -> int:
         connection = http.client.HTTPConnection(self.operations, timeout=30)
@@ -245,15 +201,11 @@ class Instance:
         files = (self.data / "mails").glob("*.eml")
         return [email.message_from_bytes(file.read_bytes(), policy=email.policy.default) for file in files]
 
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
-
 
 class World:
     """A published event, and people who join it."""
 
-    def __init__(self, instance: Instance):
+    def __init__(self, instance: Traced):
         self.instance, self.people = instance, 0
         _, organiser = self.register()
         _, event = instance.call("POST", "/api/events", EVENT, organiser)
