@@ -14,7 +14,6 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::header::{CONNECTION, HeaderValue};
-use futures::FutureExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -106,11 +105,7 @@ pub async fn serve(
             }
         }
     }
-    // Connections that the operating system has taken for us already.
-    while let Some(accepted) = server.accept(&listener).now_or_never() {
-        server.spawn(accepted);
-    }
-    drop(listener);
+    server.take_last(listener);
     tokio::time::sleep(LAST_READ).await;
     let open = server.graceful.count();
     if tokio::time::timeout(options.drain_max, server.graceful.shutdown()).await.is_err() {
@@ -146,6 +141,24 @@ impl Server {
                     tracing::error!("cannot take a connection: {error}");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
+            }
+        }
+    }
+
+    /// Takes the connections that the operating system has taken for us already, and closes the
+    /// listener. Its queue is read without the runtime, which says "none yet" as well when a task has
+    /// used up its budget, or when it has not looked at the socket since.
+    fn take_last(&self, listener: TcpListener) {
+        let listener = match listener.into_std() {
+            Ok(listener) => listener,
+            Err(error) => return tracing::error!("cannot take the last connections: {error}"),
+        };
+        while let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            match waiting(&listener) {
+                Ok((stream, peer)) => self.spawn((stream, peer, permit)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if is_of_connection(&error) => {}
+                Err(error) => return tracing::error!("cannot take a connection: {error}"),
             }
         }
     }
@@ -187,6 +200,13 @@ impl Server {
             drop(permit);
         });
     }
+}
+
+/// A connection of the queue, which is empty where this would block.
+fn waiting(listener: &std::net::TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, peer) = listener.accept()?;
+    stream.set_nonblocking(true)?;
+    Ok((TcpStream::from_std(stream)?, peer))
 }
 
 fn is_of_connection(error: &io::Error) -> bool {
