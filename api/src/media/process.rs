@@ -12,6 +12,8 @@ use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageDecoder as _, ImageError, ImageReader, Limits, Rgba, RgbaImage};
 
+mod colours;
+
 use super::format::BroughtFormat;
 use super::record::{Failure, Focus, Purpose};
 
@@ -67,6 +69,7 @@ pub(super) fn forms(
     decoder.set_limits(limits).map_err(|_| Failure::TooManyPixels)?;
     // What a camera says about how it was held; where it cannot be read, it was held straight.
     let orientation = decoder.orientation().ok();
+    let mut icc_profile = decoder.icc_profile().ok().flatten();
     let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| failure_of(&error))?;
     if let Some(orientation) = orientation {
         picture.apply_orientation(orientation);
@@ -81,7 +84,12 @@ pub(super) fn forms(
     for size in sizes {
         let (width, height) = size.pixels();
         larger = cut(&larger, width, height, focus);
-        let pixels = larger.to_rgba8();
+        let mut pixels = larger.to_rgba8();
+        // Once, and not before there are few pixels.
+        if let Some(icc_profile) = icc_profile.take() {
+            pixels = colours::in_srgb(pixels, &icc_profile);
+            larger = DynamicImage::ImageRgba8(pixels.clone());
+        }
         for format in ShownFormat::ALL {
             let bytes = encode(&pixels, format)?;
             made.push(Form { shown: Shown { size, format }, bytes });

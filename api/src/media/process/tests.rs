@@ -106,6 +106,31 @@ fn what_a_camera_wrote_down_is_gone_and_the_picture_stands_upright() {
 }
 
 #[test]
+fn colours_of_a_phone_are_those_of_a_browser_and_a_broken_profile_changes_nothing() {
+    let brought = RgbImage::from_pixel(64, 64, image::Rgb([200, 100, 100]));
+    let with_profile = |profile: Vec<u8>| {
+        let mut bytes = Vec::new();
+        let mut encoder = image::codecs::png::PngEncoder::new(&mut bytes);
+        image::ImageEncoder::set_icc_profile(&mut encoder, profile).unwrap();
+        brought.write_with_encoder(encoder).unwrap();
+        bytes
+    };
+    let display_p3 = moxcms::ColorProfile::new_display_p3().encode().unwrap();
+    // By the matrices of CSS Color 4, and as it was.
+    for (profile, expected) in
+        [(display_p3.clone(), [215, 93, 97]), (display_p3[..99].to_vec(), [200, 100, 100])]
+    {
+        for form in made(&with_profile(profile), BroughtFormat::Png, Purpose::Avatar).unwrap() {
+            let picture = decoded(&form);
+            let pixel = picture.get_pixel(100, 100);
+            let is_there =
+                pixel.0.iter().zip(expected).all(|(is, expected)| is.abs_diff(expected) < 4);
+            assert!(is_there, "{pixel:?} for {expected:?} in {:?}", form.shown);
+        }
+    }
+}
+
+#[test]
 fn what_is_hidden_behind_a_picture_stays_behind() {
     let evil = b"<script>alert(1)</script>PK\x03\x04";
     for (format, image_format) in
