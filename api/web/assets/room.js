@@ -3,15 +3,15 @@ const $ = (selector, from = document) => from.querySelector(selector);
 const now = () => $("#now");
 /** Between two looks at the page, in milliseconds, however fast the figures change. */
 const PAUSE = 1000;
-let wanted = false;
+/** What the stream said last. Another instance may answer, and be behind. */
+let said = null;
 let looking = false;
 
+/** Asks for the page until it shows what the stream said. */
 async function look() {
-  wanted = true;
   if (looking) return;
   looking = true;
-  while (wanted) {
-    wanted = false;
+  while (said && said !== now().dataset.counts) {
     try {
       const answer = await fetch(location.pathname, { headers: { Accept: "text/html" }, credentials: "same-origin" });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -22,17 +22,18 @@ async function look() {
         if (open) $("details", fresh)?.setAttribute("open", "");
         document.dispatchEvent(new CustomEvent("fresh", { detail: fresh }));
       }
-    } catch { /* The connection is lost: the next change looks again. */ }
+    } catch { /* The connection is lost: again after the pause. */ }
     await new Promise((done) => setTimeout(done, PAUSE));
   }
   looking = false;
 }
 
 const live = new EventSource(`/api/events/${now().dataset.event}/live`);
-let last = null;
 live.addEventListener("counts", (message) => {
-  if (last !== null && last !== message.data) look();
-  last = message.data;
+  const counts = JSON.parse(message.data);
+  said = `${counts.active_participants} ${counts.waitlist_count} ${counts.capacity}`;
+  look();
 });
+live.addEventListener("error", () => { said = null; });
 addEventListener("pagehide", () => live.close(), { once: true });
 addEventListener("pageshow", (shown) => { if (shown.persisted) location.reload(); });

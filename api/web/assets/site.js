@@ -137,34 +137,67 @@ if (event) {
     }
   }, true);
 
+  // What the stream said last. A page that was asked for before may come after it.
+  const said = {};
+  const own = (panel) => $("[data-own]", panel)?.dataset.own;
+  const fill = {
+    counts(counts) {
+      set("active", counts.active_participants);
+      set("waiting", counts.waitlist_count);
+      set("capacity", counts.capacity);
+      if (counts.free_places !== null) set("free", counts.free_places);
+      const bar = $("progress");
+      if (bar && counts.capacity) {
+        bar.max = counts.capacity;
+        bar.value = Math.min(counts.active_participants, counts.capacity);
+      }
+    },
+    participation({ position }) {
+      if (position !== undefined) set("position", position);
+    },
+  };
+  function isStale() {
+    const { counts, participation } = said;
+    const isFull = counts && (counts.free_places === 0 || counts.waitlist_count > 0);
+    const shown = $("[data-state]").dataset.state;
+    if (counts && shown !== `${counts.status} ${counts.ended} ${isFull}`) return true;
+    return Boolean(participation) && own(document) !== participation.status;
+  }
+
   // The panel as the server sees it now. What was just done stays said until something else happens.
   let version = 0;
   function show(page) {
     const fresh = $("#standing", page);
     if (!fresh) return location.reload();
     version += 1;
-    const own = (panel) => $("[data-own]", panel)?.dataset.own;
-    if (!$("#told *", fresh) && own(fresh) === own($("#standing"))) {
+    if (!$("#told *", fresh) && own(fresh) === own(document)) {
       $("#told", fresh).replaceWith($("#told"));
     }
     localTimes(fresh);
     $("#standing").replaceChildren(...fresh.childNodes);
+    for (const name in said) fill[name](said[name]);
     countDown();
-  }
-  let sending = false;
-  let refreshing = null;
-  function refresh() {
-    refreshing ??= look().catch(() => {}).finally(() => { refreshing = null; });
-    return refreshing;
   }
   // What was asked for before the panel changed is old: it is asked for again. While a request is
   // being sent its own answer shows the panel.
+  let sending = false;
   async function look() {
     for (let asked; !sending && asked !== version;) {
       asked = version;
       const page = await fetched(address);
       if (!sending && asked === version) return show(page);
     }
+  }
+  // The panel is asked for until it is as the stream says.
+  let refreshing = false;
+  async function refresh() {
+    if (refreshing) return;
+    refreshing = true;
+    for (let ms = 250; isStale(); ms = Math.min(ms * 2, 4000)) {
+      await look().catch(() => {});
+      if (isStale()) await wait(ms);
+    }
+    refreshing = false;
   }
 
   // A request that is sent until there is an answer; its key makes it count once.
@@ -193,38 +226,20 @@ if (event) {
   });
 
   // Counts and the own position, as they change.
-  const told = {
-    counts(counts) {
-      set("active", counts.active_participants);
-      set("waiting", counts.waitlist_count);
-      set("capacity", counts.capacity);
-      if (counts.free_places !== null) set("free", counts.free_places);
-      const bar = $("progress");
-      if (bar && counts.capacity) {
-        bar.max = counts.capacity;
-        bar.value = Math.min(counts.active_participants, counts.capacity);
-      }
-      const state = `${counts.status} ${counts.ended} ${counts.free_places === 0 || counts.waitlist_count > 0}`;
-      if (told.state && told.state !== state) refresh();
-      told.state = state;
-    },
-    participation(own) {
-      if (own.position !== undefined) set("position", own.position);
-      const shown = $("[data-own]")?.dataset.own;
-      if (shown && shown !== own.status) refresh();
-    },
-  };
   function follow() {
     const live = new EventSource(`/api${address}/live`);
     for (const name of ["counts", "participation"]) {
       live.addEventListener(name, (message) => {
         say("");
-        told[name](JSON.parse(message.data));
+        said[name] = JSON.parse(message.data);
+        fill[name](said[name]);
+        refresh();
       });
     }
     live.onopen = () => say("");
     live.onerror = async () => {
       say(word("lost"));
+      for (const name in said) delete said[name];
       if (live.readyState !== EventSource.CLOSED) return;
       // Refused: the session may have run out, which the server renews if it can.
       await wait(2000 + Math.random() * 3000);
@@ -233,7 +248,7 @@ if (event) {
     };
     addEventListener("pagehide", () => live.close(), { once: true });
   }
-  addEventListener("pageshow", (shown) => { if (shown.persisted) { follow(); refresh(); } });
+  addEventListener("pageshow", (shown) => { if (shown.persisted) { follow(); look().catch(() => {}); } });
   if ($("[data-live]")) follow();
 
   // The time until it opens, by the server's clock.

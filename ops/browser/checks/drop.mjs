@@ -7,7 +7,7 @@ import { announced, call, enrolled } from '../lib/calls.mjs';
 import { launch } from '../lib/chromium.mjs';
 import { freePort, startInstance } from '../lib/instance.mjs';
 import { look } from '../lib/looking.mjs';
-import { person as somebody, register } from '../lib/people.mjs';
+import { person as somebody, publish, register } from '../lib/people.mjs';
 
 /** From the publication to the opening, in milliseconds: as long as it takes to come to the page. */
 const SOON = 6000;
@@ -142,6 +142,16 @@ test('two windows of one person take one place, and so do two clicks', async () 
   const event = await announced(city, organiser, { capacity: 5 });
   const second = await first.context().newPage();
   await Promise.all([first.goto(page(event)), second.goto(page(event))]);
+  // Neither is decided before both have asked: a window that knows of the place offers to leave it.
+  let asked = 0;
+  let haveBothAsked;
+  const bothAsked = new Promise((done) => { haveBothAsked = done; });
+  await first.context().route(`${page(event)}/join`, async (route) => {
+    asked += 1;
+    if (asked === 2) haveBothAsked();
+    await bothAsked;
+    await route.continue();
+  });
   await Promise.all([
     first.locator('#standing form button').dblclick(),
     second.locator('#standing form button').dblclick(),
@@ -151,7 +161,48 @@ test('two windows of one person take one place, and so do two clicks', async () 
     await free(one, 4);
   }
   assert.equal((await call(city, 'GET', `/api/events/${event}`)).active_participants, 1);
+  assert.equal(asked, 2, 'a second click of one window was a second request');
   await first.context().close();
+});
+
+test('an answer that is older than what the stream said does not bring old counts back', async () => {
+  const guest = await person();
+  await register(guest, city, 'Gil', 'gil@example.org');
+  const event = await announced(city, organiser, { capacity: 5 });
+  await guest.route(`${page(event)}/join`, async (route) => {
+    const answer = await route.fetch();
+    // The stream is first; then comes the page as it was before.
+    await free(guest, 4);
+    const old = (await answer.text()).replace(/data-live="free">\d/, 'data-live="free">5');
+    await route.fulfill({ contentType: 'text/html; charset=utf-8', body: old });
+  });
+  await guest.goto(page(event));
+  await free(guest, 5);
+  await guest.locator('#standing form button').click();
+  await guest.getByText('You have a place').waitFor();
+  assert.equal(await guest.locator('[data-live="free"]').textContent(), '4');
+  await guest.context().close();
+});
+
+test('the organiser watches figures and chart as people come and go', async () => {
+  const room = await person();
+  await register(room, city, 'Hal', 'hal@example.org');
+  const event = await publish(room, city, { capacity: '5' });
+  await room.goto(`${page(event)}/manage`);
+  const figure = (name) => room.locator('#now dl div', { hasText: name }).locator('dd');
+  assert.equal(await figure('With a place').textContent(), '0');
+  const guest = await enrolled(city, 'guest');
+  await call(city, 'POST', `/api/events/${event}/join`, { token: guest });
+  await figure('With a place').getByText('1', { exact: true }).waitFor();
+  await room.locator('#now').getByText('1 joined').waitFor();
+  await room.locator('#now svg rect.joined').waitFor({ state: 'attached' });
+  // The table stays open when the chart comes anew.
+  await room.locator('#now details summary').click();
+  await call(city, 'POST', `/api/events/${event}/cancel`, { token: guest });
+  await room.locator('#now').getByText('1 left').waitFor();
+  assert.ok(await room.locator('#now details[open]').count());
+  assert.deepEqual(room.complaints, []);
+  await room.context().close();
 });
 
 test('a page whose service went away says so, and goes on when it is back', async () => {
