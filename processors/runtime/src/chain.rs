@@ -85,11 +85,14 @@ struct Link {
 
 impl Link {
     fn new(kind: Kind, before: &Cursor, offset: i64, value: &[u8]) -> Self {
+        // One piece: each update costs as much as hashing a few bytes more.
+        let mut head = [0; LINK_BYTES];
+        head[..16].copy_from_slice(&before.digest);
+        head[16..18].copy_from_slice(&[LINK_VERSION, kind as u8]);
+        head[18..26].copy_from_slice(&offset.to_be_bytes());
+        head[26..].copy_from_slice(&before.offset.to_be_bytes());
         let mut hasher = blake3::Hasher::new();
-        hasher.update(&before.digest);
-        hasher.update(&[LINK_VERSION, kind as u8]);
-        hasher.update(&offset.to_be_bytes());
-        hasher.update(&before.offset.to_be_bytes());
+        hasher.update(&head);
         hasher.update(value);
         let mut digest = [0; 16];
         digest.copy_from_slice(&hasher.finalize().as_bytes()[..16]);

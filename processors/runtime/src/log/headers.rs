@@ -19,7 +19,8 @@ impl Headers {
     pub fn from_bytes(block: Bytes) -> Option<Self> {
         let mut rest = &block[..];
         while !rest.is_empty() {
-            split(&mut rest)?;
+            let (name, _) = split(&mut rest)?;
+            std::str::from_utf8(name).ok()?;
         }
         Some(Self(block))
     }
@@ -31,18 +32,27 @@ impl Headers {
 
     /// All of them, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        let mut rest = &self.0[..];
-        std::iter::from_fn(move || split(&mut rest))
+        let named = |(name, value)| Some((std::str::from_utf8(name).ok()?, value));
+        self.parts().map_while(named)
     }
 
     /// The last value of a name.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.iter().filter(|(known, _)| *known == name).last().map(|(_, value)| value)
+        // Compared as bytes: every record is asked, and that names are text was seen when the block
+        // was put together or taken back.
+        let named = self.parts().filter(|(known, _)| *known == name.as_bytes());
+        named.last().map(|(_, value)| value)
     }
 
     /// The last value of a name, if it is text.
     pub fn get_text(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// Names and values, as bytes.
+    fn parts(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut rest = &self.0[..];
+        std::iter::from_fn(move || split(&mut rest))
     }
 }
 
@@ -97,12 +107,12 @@ impl HeadersBuilder {
 }
 
 /// Takes the first header off a block.
-fn split<'a>(rest: &mut &'a [u8]) -> Option<(&'a str, &'a [u8])> {
+#[inline]
+fn split<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
     let (&name_length, after) = rest.split_first()?;
     let (name, after) = after.split_at_checked(usize::from(name_length))?;
     let (value_length, after) = after.split_first_chunk::<4>()?;
     let (value, after) = after.split_at_checked(u32::from_be_bytes(*value_length) as usize)?;
-    let name = std::str::from_utf8(name).ok()?;
     *rest = after;
     Some((name, value))
 }

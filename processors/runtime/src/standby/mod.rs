@@ -242,8 +242,9 @@ impl<T: Topology> Standby<T> {
         self.buffer.clear();
         let followed = self.follower.poll(limit, timeout, &mut self.buffer)?;
         for linked in self.buffer.drain(..) {
-            let commands = linked.record.headers.get_text(COMMANDS_HEADER);
-            if linked.is_genesis && commands != Some(&self.command_topic_id) {
+            // Only the genesis names the command topic.
+            let commands = || linked.record.headers.get_text(COMMANDS_HEADER);
+            if linked.is_genesis && commands() != Some(&self.command_topic_id) {
                 self.broken = Some(Broken::OtherCommands);
                 break;
             }
