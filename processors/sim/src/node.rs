@@ -387,7 +387,7 @@ impl Node {
         hands.trace.note(format_args!("{}/{partition} begins anew: {error}", self.plan.name));
         hands.tally.restarts += 1;
         match error {
-            TaskError::Restart(_) => Ok(()),
+            TaskError::Restart(_) | TaskError::NoRoom(_) => Ok(()),
             TaskError::Stop(_) | TaskError::GiveUp(_) => Err(Failure::Stopped { partition, error }),
         }
     }

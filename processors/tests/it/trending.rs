@@ -1,6 +1,7 @@
 //! The lists of trends against a brute-force computation: at every moment the same events in the
 //! same order, whatever was joined, left, seen, moved or called off before.
 
+mod full_disk;
 mod model;
 mod task;
 mod world;

@@ -45,6 +45,11 @@ pub enum TaskState {
         /// How many failures without a stable run in between.
         failures: u32,
     },
+    /// It has something to write and there is no room; it goes on by itself when there is.
+    NoRoom {
+        /// What is full.
+        reason: String,
+    },
     /// It waits for somebody to look.
     Stopped {
         /// Why.
@@ -62,6 +67,7 @@ impl TaskState {
             Self::Ailing { .. } => "ailing",
             Self::GivenUp => "given_up",
             Self::Restarting { .. } => "restarting",
+            Self::NoRoom { .. } => "no_room",
             Self::Stopped { .. } => "stopped",
         }
     }

@@ -22,6 +22,8 @@ pub(super) const DRAIN_DEADLINE: Duration = Duration::from_secs(4);
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 /// Longest wait before a task is made anew.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// Who finds no room looks again after so long.
+const ROOM_WAIT: Duration = Duration::from_secs(1);
 /// How long who gave up waits for the group to say so too, before it is believed that it will not.
 const GIVEN_UP_WAIT: Duration = Duration::from_secs(2);
 /// A task that ran so long is healthy again.
@@ -47,15 +49,19 @@ pub(super) struct Runner {
 impl Runner {
     pub(super) fn run(self) {
         let mut failures: u32 = 0;
+        let mut has_room = true;
         let mut panicked: Vec<Instant> = Vec::new();
         loop {
-            if failures < FAILURES_MAX {
+            // Otherwise what it failed of is shown until it has run for a while.
+            let is_steady = has_room && failures < FAILURES_MAX;
+            if is_steady {
                 self.set(TaskState::Starting);
             }
             let started = Instant::now();
-            let ended = std::panic::catch_unwind(AssertUnwindSafe(|| self.run_once(failures)));
+            let ended = std::panic::catch_unwind(AssertUnwindSafe(|| self.run_once(is_steady)));
             if started.elapsed() >= STABLE_AFTER {
                 failures = 0;
+                has_room = true;
             }
             let reason = match ended {
                 Ok(Ok(())) => return,
@@ -75,6 +81,19 @@ impl Runner {
                         return;
                     }
                     self.metrics.count_restart(self.name, self.partition);
+                    continue;
+                }
+                Ok(Err(TaskError::NoRoom(reason))) => {
+                    if has_room {
+                        let (name, partition) = (self.name, self.partition);
+                        tracing::warn!(kafka.partition = partition, "{name}/{partition}: {reason}");
+                    }
+                    has_room = false;
+                    self.metrics.count_restart(self.name, self.partition);
+                    self.set(TaskState::NoRoom { reason });
+                    if self.waits_for_stop(ROOM_WAIT) {
+                        return;
+                    }
                     continue;
                 }
                 Ok(Err(TaskError::Restart(reason))) => reason,
@@ -132,7 +151,7 @@ impl Runner {
         let _disconnected = self.stopped.recv();
     }
 
-    fn run_once(&self, failures: u32) -> Result<(), TaskError> {
+    fn run_once(&self, is_steady: bool) -> Result<(), TaskError> {
         let mut task = (self.make)(self.partition, &self.ownership)?;
         let lag = self.metrics.lag(self.name, self.partition);
         let lag_seconds = self.metrics.lag_seconds(self.name, self.partition);
@@ -153,7 +172,7 @@ impl Runner {
             // Who fails again and again is not ready before it has run for a while.
             let state = match task.problem() {
                 Some(reason) => Some(TaskState::Ailing { reason }),
-                None if failures < FAILURES_MAX || started.elapsed() >= STABLE_AFTER => {
+                None if is_steady || started.elapsed() >= STABLE_AFTER => {
                     Some(task.lagging().map_or(TaskState::Running, TaskState::Lagging))
                 }
                 None => None,

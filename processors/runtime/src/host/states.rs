@@ -67,7 +67,10 @@ impl States {
             return Some(format!("{name}: no partition is assigned yet"));
         }
         inner.entries.iter().find_map(|(partition, (_, state))| match state {
-            TaskState::Running | TaskState::Lagging(_) | TaskState::GivenUp => None,
+            TaskState::Running
+            | TaskState::Lagging(_)
+            | TaskState::NoRoom { .. }
+            | TaskState::GivenUp => None,
             TaskState::Ailing { reason } => Some(format!("{name}/{partition}: {reason}")),
             TaskState::Starting => Some(format!("{name}/{partition}: restoring")),
             TaskState::Restarting { reason, failures } => (*failures >= FAILURES_MAX)
@@ -78,6 +81,13 @@ impl States {
 
     pub(super) fn warning(&self, name: &str) -> Option<String> {
         let inner = self.0.lock();
+        let without_room = inner.entries.iter().find_map(|(partition, (_, state))| match state {
+            TaskState::NoRoom { reason } => Some(format!("{name}/{partition}: {reason}")),
+            _ => None,
+        });
+        if without_room.is_some() {
+            return without_room;
+        }
         let lagging = inner.entries.iter().filter_map(|(partition, (_, state))| match state {
             TaskState::Lagging(lagging) => Some((partition, lagging)),
             _ => None,

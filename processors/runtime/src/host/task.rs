@@ -13,6 +13,10 @@ pub enum TaskError {
     /// Its state is void: make it anew from the log.
     #[error("{0}")]
     Restart(String),
+    /// There is no room for what it has to write. Nothing is wrong with it, and what was written can
+    /// be read: it is made anew until there is room.
+    #[error("{0}")]
+    NoRoom(String),
     /// Going on would do harm: somebody has to look first.
     #[error("{0}")]
     Stop(String),
@@ -25,7 +29,8 @@ impl From<LogError> for TaskError {
     fn from(error: LogError) -> Self {
         use crate::log::LogErrorKind as Kind;
         match error.kind() {
-            Kind::TimedOut | Kind::Unavailable | Kind::DiskFull => Self::Restart(error.to_string()),
+            Kind::TimedOut | Kind::Unavailable => Self::Restart(error.to_string()),
+            Kind::DiskFull => Self::NoRoom(error.to_string()),
             Kind::Fenced => Self::GiveUp(error.to_string()),
             Kind::UnknownTopic
             | Kind::TopicExists

@@ -30,16 +30,17 @@ use cityevents_schemas::message::{
 
 use super::Readers;
 use super::world::{CITIES, Op, Random, World};
+use crate::fixture::PATIENCE;
 
 const LIMIT: PollLimit = PollLimit { records: 100_000, bytes: 64 << 20 };
 const SLOTS: usize = 200;
 
 /// One partition of everything.
-struct Stage {
-    log: Arc<dyn Log>,
-    clock: ManualClock,
-    source: Source,
-    options: Options,
+pub struct Stage {
+    pub log: Arc<dyn Log>,
+    pub clock: ManualClock,
+    pub source: Source,
+    pub options: Options,
     producer: Box<dyn Producer>,
     chain: ChainWriter,
     links: u64,
@@ -48,7 +49,11 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let clock = ManualClock::new(0);
-        let log: Arc<dyn Log> = Arc::new(MemoryLog::new(clock.clone()));
+        Self::on(Arc::new(MemoryLog::new(clock.clone())), clock)
+    }
+
+    /// On an empty log that goes by this clock.
+    pub fn on(log: Arc<dyn Log>, clock: ManualClock) -> Self {
         for name in ["facts", "engagement", "dead", "trends", "signals"] {
             let timestamps = match name {
                 "engagement" => TimestampKind::LogAppend,
@@ -67,6 +72,7 @@ impl Stage {
         ChainWriter::genesis("commands", 0, &value, &mut headers);
         let record = outgoing(value, headers.build());
         producer.append(&TopicPartition::new("facts", 0), vec![record]).unwrap();
+        settle(&mut *producer);
         let mut reader = ChainReader::new(None);
         for record in read(&*log, "facts") {
             reader.accept(&record);
@@ -96,7 +102,7 @@ impl Stage {
         Self { log, clock, source, options, producer, chain, links: 0 }
     }
 
-    fn append(&mut self, op: &Op) {
+    pub fn append(&mut self, op: &Op) {
         self.clock.set(op.at().as_millis());
         let mut value = Vec::new();
         match op {
@@ -112,6 +118,11 @@ impl Stage {
                 self.send("engagement", outgoing(value, Headers::empty()));
             }
         }
+    }
+
+    /// Waits until the log has all of it.
+    pub fn settle(&mut self) {
+        settle(&mut *self.producer);
     }
 
     fn send(&mut self, topic: &str, record: Outgoing) {
@@ -133,12 +144,19 @@ impl Stage {
     }
 }
 
+fn settle(producer: &mut dyn Producer) {
+    let mut deliveries = Vec::new();
+    while producer.in_flight() > 0 {
+        producer.poll(PATIENCE, &mut deliveries).unwrap();
+    }
+}
+
 fn outgoing(value: Vec<u8>, headers: Headers) -> Outgoing {
     let (key, value) = (Some(Bytes::from_static(b"key")), Some(Bytes::from(value)));
     Outgoing { key, value, headers, timestamp_ms: None }
 }
 
-fn read(log: &dyn Log, topic: &str) -> Vec<Record> {
+pub fn read(log: &dyn Log, topic: &str) -> Vec<Record> {
     let mut reader = log.reader(&TopicPartition::new(topic, 0), 0, Isolation::Committed).unwrap();
     let mut records = Vec::new();
     while !reader.poll(LIMIT, Duration::ZERO, &mut records).unwrap().end_of_partition {}
