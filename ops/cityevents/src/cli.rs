@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cityevents_domain::actor::Role;
-use cityevents_domain::ids::{EventId, UserId};
+use cityevents_domain::ids::{CommandId, EventId, UserId};
 use cityevents_kit::config::{Loaded, Sources};
 use cityevents_kit::{Config, config::units};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -63,9 +63,11 @@ pub enum Command {
     #[command(after_help = "Example:\n  cityevents audit --data .cityevents\n  \
                       cityevents audit --personal-data --look-for 'Ada Lovelace'")]
     Audit(Audit),
-    /// Tell every command and fact that led to the present state of an event
+    /// Tell every command and fact that led to the present state of an event, or what became of one
+    /// command
     #[command(
         after_help = "Example:\n  cityevents explain --event 0b54…-8e7a --user 6fa4…-91c2\n  \
+                      cityevents explain --command 77e1…-03ac\n  \
                       cityevents explain --trend 0b54…-8e7a"
     )]
     Explain(Explain),
@@ -307,7 +309,7 @@ pub struct Explain {
     #[command(flatten)]
     pub place: Place,
     /// Which event
-    #[arg(long, required_unless_present = "trend")]
+    #[arg(long, required_unless_present_any = ["trend", "command"])]
     pub event: Option<EventId>,
     /// Only what concerns this person
     #[arg(long, requires = "event")]
@@ -315,6 +317,9 @@ pub struct Explain {
     /// Instead: which joins and views made the trend of this event
     #[arg(long, value_name = "EVENT", conflicts_with = "event")]
     pub trend: Option<EventId>,
+    /// Instead: what became of the command with this id, as a 202 or a line of an upload gives it
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["event", "trend", "user"])]
+    pub command: Option<CommandId>,
 }
 
 /// `token`.

@@ -14,7 +14,7 @@ use cityevents_runtime::log::{
 use cityevents_schemas::cloudevents::header;
 use cityevents_schemas::message::decode_command;
 
-use super::Context;
+use super::{Context, Progress};
 
 const READ: PollLimit = PollLimit { records: 8_192, bytes: 8 << 20 };
 const READ_WAIT: Duration = Duration::from_secs(10);
@@ -44,6 +44,7 @@ pub fn find(
     context: &Context,
     id: &CommandId,
     patience: Duration,
+    progress: Progress<'_>,
 ) -> anyhow::Result<Option<FoundCommand>> {
     let started = Instant::now();
     let topic = &context.source.commands;
@@ -54,6 +55,10 @@ pub fn find(
         let marks = context.log().watermarks(&place)?;
         left.push((place, marks));
     }
+    let older = |left: &[(TopicPartition, Watermarks)]| -> u64 {
+        left.iter().map(|(_, marks)| marks.high - marks.low).sum()
+    };
+    let all = older(&left);
     let sought = (id, id.to_string());
     while left.iter().any(|(_, marks)| marks.high > marks.low) {
         for (place, marks) in &mut left {
@@ -63,15 +68,15 @@ pub fn find(
             }
             marks.high = from;
             if started.elapsed() > patience {
-                bail!("{}", too_long(&left, patience));
+                bail!("{}", too_long(older(&left), patience));
             }
         }
+        progress(all - older(&left), all);
     }
     Ok(None)
 }
 
-fn too_long(left: &[(TopicPartition, Watermarks)], patience: Duration) -> String {
-    let older: u64 = left.iter().map(|(_, marks)| marks.high - marks.low).sum();
+fn too_long(older: u64, patience: Duration) -> String {
     format!(
         "the command is not among those that were read within {} s, and {older} older ones were not \
          read; whoever knows its event finds it with that",

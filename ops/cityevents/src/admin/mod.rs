@@ -54,6 +54,11 @@ pub enum Question {
         /// Only what concerns this person.
         user: Option<String>,
     },
+    /// See [`explain`].
+    ExplainCommand {
+        /// Which command.
+        command: String,
+    },
     /// See [`explain_trend`].
     ExplainTrend {
         /// Which event.
@@ -195,6 +200,9 @@ pub fn execute(
             let event: EventId = event.parse()?;
             let user: Option<UserId> = user.as_deref().map(str::parse).transpose()?;
             explain::explain(context, &event, user.as_ref(), progress)
+        }
+        Question::ExplainCommand { command } => {
+            explain::explain_command(context, &command.parse()?, progress)
         }
         Question::ExplainTrend { event } => {
             explain_trend::explain_trend(context, &event.parse()?, progress)

@@ -12,13 +12,14 @@ use crate::output::{self, Format};
 
 pub(super) fn run(arguments: &Explain) -> anyhow::Result<ExitCode> {
     let config = arguments.place.load(Vec::new())?.config;
-    let question = match (&arguments.trend, &arguments.event) {
-        (Some(event), _) => Question::ExplainTrend { event: event.to_string() },
-        (None, Some(event)) => Question::Explain {
+    let question = match (&arguments.command, &arguments.trend, &arguments.event) {
+        (Some(command), _, _) => Question::ExplainCommand { command: command.to_string() },
+        (None, Some(event), _) => Question::ExplainTrend { event: event.to_string() },
+        (None, None, Some(event)) => Question::Explain {
             event: event.to_string(),
             user: arguments.user.map(|user| user.to_string()),
         },
-        (None, None) => anyhow::bail!("say which event: --event or --trend"),
+        (None, None, None) => anyhow::bail!("say which: --event, --trend or --command"),
     };
     let answer = admin::ask(&config, &question)?;
     if arguments.place.output == Format::Json {
@@ -29,7 +30,11 @@ pub(super) fn run(arguments: &Explain) -> anyhow::Result<ExitCode> {
         show_trend(&answer);
         return Ok(ExitCode::SUCCESS);
     }
-    output::line(&format!("event {} in partition {}", cell(&answer, "event"), answer["partition"]));
+    let (event, partition) = (cell(&answer, "event"), &answer["partition"]);
+    match &answer["command"] {
+        Value::Null => output::line(&format!("event {event} in partition {partition}")),
+        command => show_command(command, &event),
+    }
     let steps = answer["steps"].as_array().map(Vec::as_slice).unwrap_or_default();
     let headings =
         ["command", "fact", "seq", "time", "asked", "by", "verdict", "what", "active", "waiting"];
@@ -37,6 +42,19 @@ pub(super) fn run(arguments: &Explain) -> anyhow::Result<ExitCode> {
     let notes = answer["notes"].as_array().map(Vec::as_slice).unwrap_or_default();
     notes.iter().filter_map(Value::as_str).for_each(output::line);
     Ok(ExitCode::SUCCESS)
+}
+
+fn show_command(command: &Value, event: &str) {
+    let [id, kind, at, partition, offset] =
+        ["id", "kind", "at", "partition", "offset"].map(|field| cell(command, field));
+    output::line(&format!(
+        "command {id} asks to {kind}, of event {event}; taken at {at} as offset {offset} of partition \
+         {partition}"
+    ));
+    if command["is_decided"] == false {
+        output::line("it is not decided yet");
+    }
+    output::line(&format!("the whole story: cityevents explain --event {event}"));
 }
 
 fn show_trend(answer: &Value) {

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::words;
 use crate::admin::Context;
-use crate::admin::explain::{Explained, steps};
-use crate::admin::find::{FoundCommand, find};
+use crate::admin::explain::{Explained, of_command, steps};
+use crate::admin::find::FoundCommand;
 
 /// Steps on a page: the latest, or those around the one that was asked for.
 const STEPS_MAX: usize = 100;
@@ -79,13 +79,13 @@ pub(super) fn search(context: &Context, asked: Asked) -> Result<Value, Nothing> 
             if !found.steps.is_empty() {
                 return Ok(shown(&event, None, &found, None));
             }
-            let Some(command) = find(context, &command, PATIENCE).map_err(failed)? else {
+            let found = of_command(context, &command, PATIENCE, ignore).map_err(failed)?;
+            let Some((command, found)) = found else {
                 return Err(Nothing(format!(
                     "there is neither an event {event} nor a command that is still kept under \
                      this id"
                 )));
             };
-            let found = steps(context, &command.event, None, ignore).map_err(failed)?;
             Ok(shown(&command.event, None, &found, Some(&command)))
         }
     }

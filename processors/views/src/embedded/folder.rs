@@ -12,6 +12,8 @@ const NEW_MARKER: &str = "FORMAT.new";
 const ROWS: &str = "rows";
 const KEYS: &str = "keys";
 const RECORDS: &str = "records";
+/// What the name of a folder begins with that is being removed.
+const REMOVED: &str = ".removed-";
 
 /// The marker says this and a number.
 const MARKER_WORDS: &str = "cityevents tables, format ";
@@ -94,6 +96,29 @@ impl Folder {
         fs::remove_dir_all(&rows).map_err(file_error("remove", &rows))?;
         create_dir(&rows)
     }
+
+    /// Removes the folder: at once under its name, then what is in it.
+    pub(super) fn remove(self) -> Result<(), ViewsError> {
+        let parent = self.dir.parent().unwrap_or(&self.dir);
+        let name = self.dir.file_name().unwrap_or_default().to_string_lossy();
+        remove_leftovers(parent)?;
+        let aside = parent.join(format!("{REMOVED}{name}"));
+        fs::rename(&self.dir, &aside).map_err(file_error("remove", &self.dir))?;
+        sync_dir(parent)?;
+        fs::remove_dir_all(&aside).map_err(file_error("remove", &aside))
+    }
+}
+
+/// Removes the rest of folders whose removal was cut off.
+pub(super) fn remove_leftovers(dir: &Path) -> Result<(), ViewsError> {
+    for entry in fs::read_dir(dir).map_err(file_error("read", dir))? {
+        let entry = entry.map_err(file_error("read", dir))?;
+        if entry.file_name().to_string_lossy().starts_with(REMOVED) {
+            let left = entry.path();
+            fs::remove_dir_all(&left).map_err(file_error("remove", &left))?;
+        }
+    }
+    Ok(())
 }
 
 /// The error of a failed call on a file.
@@ -222,6 +247,23 @@ mod tests {
         let error = Folder::open_with(dir.path(), &[make_folders]).unwrap_err();
         assert!(matches!(error, ViewsError::NewerFolder { found: 2, known: 1, .. }), "{error}");
         assert_eq!(read_marker(dir.path()).unwrap(), Some(2));
+    }
+
+    #[test]
+    fn a_removed_folder_is_gone_and_one_that_is_open_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, other) = (dir.path().join("one"), dir.path().join("other"));
+        drop(Folder::open(&one).unwrap());
+        let held = Folder::open(&other).unwrap();
+        // A removal that was cut off.
+        fs::create_dir(dir.path().join(".removed-before")).unwrap();
+        fs::write(dir.path().join(".removed-before/rows"), "some").unwrap();
+        Folder::open(&one).unwrap().remove().unwrap();
+        assert!(matches!(Folder::open(&other), Err(ViewsError::InUse { .. })));
+        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap()).collect();
+        assert_eq!(left.iter().map(|entry| entry.path()).collect::<Vec<_>>(), [other]);
+        held.remove().unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]

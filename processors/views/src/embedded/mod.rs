@@ -158,6 +158,17 @@ pub fn discard_rows(dir: &Path) -> Result<(), ViewsError> {
     Folder::open(dir)?.discard_rows()
 }
 
+/// Removes the folder of tables that nobody has open. One that is removed in part, after a kill, is not
+/// there any more, and [`remove_leftovers`] finishes it.
+pub fn remove(dir: &Path) -> Result<(), ViewsError> {
+    Folder::open(dir)?.remove()
+}
+
+/// Finishes what [`remove`] began on folders in this one.
+pub fn remove_leftovers(dir: &Path) -> Result<(), ViewsError> {
+    folder::remove_leftovers(dir)
+}
+
 /// The engine panics on some damaged files where it should answer with an error.
 fn without_panic<T>(
     dir: &Path,

@@ -95,6 +95,15 @@ pub async fn check(options: &ScyllaOptions) -> Result<SchemaVersion, ViewsError>
     check_session(&session, &options.keyspace).await
 }
 
+/// Drops a keyspace with all that is in it, if it is there. Whoever has it open gets errors from then on.
+pub async fn drop_keyspace(options: &ScyllaOptions) -> Result<(), ViewsError> {
+    let session = connect::connect(options).await?;
+    let work = Work { session: &session, options };
+    let text = format!("DROP KEYSPACE IF EXISTS {}", options.keyspace);
+    let dropped = session.query_unpaged(schema_statement(text), ()).await;
+    dropped.map(drop).map_err(|error| work.explain(&error))
+}
+
 /// What the clock of one node says.
 pub async fn server_time(options: &ScyllaOptions) -> Result<Timestamp, ViewsError> {
     let session = connect::connect(options).await?;

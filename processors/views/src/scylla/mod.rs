@@ -48,7 +48,7 @@ use crate::error::ViewsError;
 
 pub use errors::SchemaError;
 pub use metrics::ScyllaFigures;
-pub use migrate::{Migrated, SchemaVersion, check, migrate, server_time};
+pub use migrate::{Migrated, SchemaVersion, check, drop_keyspace, migrate, server_time};
 
 use request::Requests;
 

@@ -4,8 +4,9 @@ mod because;
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use cityevents_domain::fact::{Change, Fact, Outcome};
-use cityevents_domain::ids::{EventId, UserId};
+use cityevents_domain::ids::{CommandId, EventId, UserId};
 use cityevents_domain::time::Timestamp;
 use cityevents_processors::audit::{CommandReader, Found};
 use cityevents_runtime::follower::Follower;
@@ -16,10 +17,13 @@ use cityevents_schemas::rfc3339::Rfc3339;
 use serde_json::{Value, json};
 
 use self::because::Standing;
+use super::find::{FoundCommand, find};
 use super::{Context, Progress};
 
 const READ: PollLimit = PollLimit { records: 8_192, bytes: 8 << 20 };
 const READ_WAIT: Duration = Duration::from_secs(10);
+/// How long a command is looked for on the command line, where one sees how far the search is.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(600);
 
 /// What happened to an event, as far as it concerns one person or anybody.
 pub struct Explained {
@@ -42,6 +46,48 @@ pub(super) fn explain(
     Ok(
         json!({ "event": event.to_string(), "partition": partition, "steps": steps, "notes": notes }),
     )
+}
+
+/// What became of one command: its step, of those of its event.
+pub(super) fn explain_command(
+    context: &Context,
+    id: &CommandId,
+    progress: Progress<'_>,
+) -> anyhow::Result<Value> {
+    let found = of_command(context, id, COMMAND_PATIENCE, progress)?;
+    let (command, mut explained) =
+        found.with_context(|| format!("no command that is still kept has the id {id}"))?;
+    explained.steps.retain(|step| step["command_offset"] == command.offset);
+    Ok(json!({
+        "command": {
+            "id": id.to_string(),
+            "kind": command.kind,
+            "partition": command.partition,
+            "offset": command.offset,
+            "at": text(Timestamp::from_millis(command.at_ms)),
+            "is_decided": !explained.steps.is_empty(),
+        },
+        "event": command.event.to_string(),
+        "partition": explained.partition,
+        "steps": explained.steps,
+        "notes": explained.notes,
+    }))
+}
+
+/// Looks for a command, and follows its event through the log. `None`: it is not among the commands
+/// that are kept.
+///
+/// # Errors
+/// Those of [`find`] and [`steps`].
+pub fn of_command(
+    context: &Context,
+    id: &CommandId,
+    patience: Duration,
+    progress: Progress<'_>,
+) -> anyhow::Result<Option<(FoundCommand, Explained)>> {
+    let Some(command) = find(context, id, patience, progress)? else { return Ok(None) };
+    let explained = steps(context, &command.event, None, progress)?;
+    Ok(Some((command, explained)))
 }
 
 /// Follows an event through the log.

@@ -25,9 +25,9 @@ pub(super) fn begin(
     until_ms: Option<i64>,
     resume: bool,
 ) -> anyhow::Result<Arc<Replay>> {
-    let live = live_name(context)?;
+    let main = context.tables.open(&TablesName::main())?;
     ensure!(
-        *into != live,
+        *into != record::live_name(&main)?,
         "{into} are the live tables, and the instance writes them itself; replay into others"
     );
     if let Some(until_ms) = until_ms {
@@ -44,6 +44,10 @@ pub(super) fn begin(
             "there are no tables {into} ({place}) to go on with; without --resume they are made"
         ),
         _ => {}
+    }
+    // New ones may become live, although a dropping of older ones by this name was cut off.
+    if !resume {
+        record::end_drop(&main, into)?;
     }
     let views = tables.open_or_make(into)?;
     let facts = context.log().describe(&context.source.facts)?.id;

@@ -5,6 +5,7 @@
 
 mod begin;
 mod diff;
+mod drop;
 mod show;
 mod status;
 mod switch;
@@ -58,6 +59,13 @@ pub enum ReplayQuestion {
         to: String,
         /// Why, although they are not what the live ones are.
         force: Option<String>,
+        /// Who asks.
+        by: String,
+    },
+    /// Throws them away.
+    Drop {
+        /// Which tables.
+        name: String,
         /// Who asks.
         by: String,
     },
@@ -117,6 +125,7 @@ pub(super) fn replay(
         ReplayQuestion::Switch { to, force, by } => {
             switch::switch(context, &name(to)?, force.as_deref(), by, progress)
         }
+        ReplayQuestion::Drop { name: of, by } => drop::drop_tables(context, &name(of)?, by),
         ReplayQuestion::Status { name: of } => {
             let of = of.as_deref().map(name).transpose()?;
             status::status(context, of.as_ref())

@@ -30,7 +30,7 @@ pub(super) fn status(context: &Context, name: Option<&TablesName>) -> anyhow::Re
     let text = |ms| Rfc3339::new(Timestamp::from_millis(ms)).as_str().to_owned();
     Ok(json!({
         "live": live_name.as_str(),
-        "since": said.as_ref().map(|live| text(live.at_ms)),
+        "since": said.as_ref().filter(|live| live.at_ms > 0).map(|live| text(live.at_ms)),
         "by": said.as_ref().map(|live| live.by.clone()),
         "reason": said.as_ref().and_then(|live| live.reason.clone()),
         "tables": name.as_str(),

@@ -28,6 +28,8 @@ pub(super) fn switch(
     let known = record::live(&main)?;
     let from = record::live_name(&main)?;
     ensure!(*to != from, "{to} are the live tables already");
+    let dropping = known.as_ref().and_then(|(_, live)| live.dropping.clone());
+    ensure!(dropping.as_deref() != Some(to.as_str()), "the tables {to} are being dropped");
     let views = context.tables.open(to)?;
     let compared = match force {
         None => Some(check(context, to, progress)?),
@@ -48,6 +50,7 @@ pub(super) fn switch(
         by: by.to_owned(),
         reason: force.map(str::to_owned),
         at_ms: record::now_ms(),
+        dropping,
     };
     record::set_live(&main, known.map(|(revision, _)| revision), &live)?;
     tracing::info!(

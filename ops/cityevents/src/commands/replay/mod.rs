@@ -64,6 +64,11 @@ pub enum ReplayAction {
         #[arg(long, value_name = "TEXT", requires = "force")]
         reason: Option<String>,
     },
+    /// Throw tables away that are not the live ones
+    Drop {
+        /// Which tables
+        name: String,
+    },
     /// Decide the logged commands once more, with this program, and tell what it would have decided
     /// otherwise; fails when there is anything. Writes nothing
     Commands,
@@ -83,10 +88,13 @@ pub(super) fn run(arguments: &ReplayArguments) -> anyhow::Result<ExitCode> {
     match (&arguments.action, &arguments.into) {
         (Some(ReplayAction::Commands), _) => decisions::run(&config, format),
         (Some(ReplayAction::Switch { name, reason, .. }), _) => {
-            let by = std::env::var("USER").unwrap_or_else(|_| "unknown".into());
-            let (to, force) = (name.clone(), reason.clone());
+            let (to, force, by) = (name.clone(), reason.clone(), who());
             let question = Question::Replay(ReplayQuestion::Switch { to, force, by });
             tell_switch(&admin::ask(&config, &question)?, format)
+        }
+        (Some(ReplayAction::Drop { name }), _) => {
+            let question = Question::Replay(ReplayQuestion::Drop { name: name.clone(), by: who() });
+            tell_drop(&admin::ask(&config, &question)?, format)
         }
         (Some(ReplayAction::Status { name }), _) => {
             let question = Question::Replay(ReplayQuestion::Status { name: name.clone() });
@@ -101,6 +109,22 @@ pub(super) fn run(arguments: &ReplayArguments) -> anyhow::Result<ExitCode> {
         (None, Some(into)) => rebuild::run(&config, arguments, into),
         (None, None) => anyhow::bail!("say which tables: --into"),
     }
+}
+
+/// Who asks, for the record.
+fn who() -> String {
+    std::env::var("USER").unwrap_or_else(|_| "unknown".into())
+}
+
+fn tell_drop(answer: &Value, format: Format) -> anyhow::Result<ExitCode> {
+    match format {
+        Format::Json => output::json(answer)?,
+        _ => {
+            let (tables, place) = (cell(answer, "tables"), cell(answer, "place"));
+            output::line(&format!("the tables {tables} are dropped ({place})"));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn tell_status(answer: &Value, format: Format) -> anyhow::Result<ExitCode> {

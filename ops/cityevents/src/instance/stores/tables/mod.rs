@@ -13,11 +13,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use cityevents_kit::Config;
 use cityevents_kit::telemetry::MetricsRegistry;
-use cityevents_views::{Switch, Views, scylla};
+use cityevents_views::{Switch, Views, ViewsError, embedded, scylla};
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, Runtime};
 
@@ -28,6 +29,9 @@ use super::folder;
 const FOLDER: &str = "shadows";
 /// Longest name: with the name of a keyspace before it, it has to be one.
 const NAME_LENGTH_MAX: usize = 20;
+/// How long it is waited for those who read tables that are dropped or wrote them until now.
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
+const CLOSE_LOOK_EVERY: Duration = Duration::from_millis(20);
 const MAIN: &str = "main";
 
 /// A name of tables.
@@ -156,6 +160,46 @@ impl Tables {
             self.migrate(name)?;
         }
         self.open_new(name)
+    }
+
+    /// Drops tables that are not the main ones, with all that is in them. Whoever has them open in
+    /// another process gets errors from then on; in this one it is waited for them, and `let_go` is
+    /// called to end what nobody goes on with.
+    ///
+    /// # Errors
+    /// When somebody goes on using them, or they cannot be dropped.
+    pub fn drop_tables(&self, name: &TablesName, let_go: impl Fn()) -> anyhow::Result<()> {
+        ensure!(!name.is_main(), "the main tables are never dropped");
+        let (folder, deadline) = (self.folder(name), Instant::now() + CLOSE_WAIT);
+        loop {
+            {
+                // Nobody opens them meanwhile.
+                let mut open = self.open.lock();
+                open.remove(name);
+                let_go();
+                if self.config.is_cluster() {
+                    self.wait(scylla::drop_keyspace(&self.options(name)?))??;
+                    return Ok(());
+                }
+                match embedded::remove(&folder) {
+                    Err(ViewsError::InUse { .. }) if Instant::now() < deadline => {}
+                    removed => return Ok(removed?),
+                }
+            }
+            std::thread::sleep(CLOSE_LOOK_EVERY);
+        }
+    }
+
+    /// Finishes droppings that were cut off.
+    ///
+    /// # Errors
+    /// When that cannot be done.
+    pub fn finish_drops(&self) -> anyhow::Result<()> {
+        let folder = self.config.data.dir.join(FOLDER);
+        if !self.config.is_cluster() && folder.is_dir() {
+            embedded::remove_leftovers(&folder)?;
+        }
+        Ok(())
     }
 
     fn open_new(&self, name: &TablesName) -> anyhow::Result<Views> {

@@ -3,7 +3,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use cityevents_views::Views;
 use cityevents_views::records::{Change, RecordKey, RecordKind, RecordValue, Revision};
 use futures::executor::block_on;
@@ -34,8 +34,11 @@ pub struct Live {
     pub by: String,
     /// Why, where they were not equal to the ones before.
     pub reason: Option<String>,
-    /// When, in milliseconds since 1970.
+    /// When, in milliseconds since 1970; 0: nobody ever said so.
     pub at_ms: i64,
+    /// Others that are being dropped, and cannot become live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropping: Option<String>,
 }
 
 /// What tables are made of, if a replay made them.
@@ -80,6 +83,43 @@ pub fn set_live(main: &Views, expected: Option<Revision>, live: &Live) -> anyhow
     write(main, LIVE, expected, live)
 }
 
+/// Tables are being dropped from now on, unless they are live. In the record of the live ones, so that
+/// of two who do the one and the other at the same moment one fails.
+///
+/// # Errors
+/// When they are live, or that cannot be written.
+pub fn begin_drop(main: &Views, name: &TablesName) -> anyhow::Result<()> {
+    let (revision, mut live) = match live(main)? {
+        Some((revision, live)) => (Some(revision), live),
+        None => {
+            let (tables, by) = (TablesName::main().to_string(), String::new());
+            (None, Live { tables, by, reason: None, at_ms: 0, dropping: None })
+        }
+    };
+    ensure!(
+        live.tables != name.as_str(),
+        "{name} are the live tables; `cityevents replay switch` makes others live first"
+    );
+    live.dropping = Some(name.to_string());
+    set_live(main, revision, &live)
+}
+
+/// No tables are being dropped any more.
+///
+/// # Errors
+/// When that cannot be written: who drops them again writes it then.
+pub fn end_drop(main: &Views, name: &TablesName) -> anyhow::Result<()> {
+    let Some((revision, mut live)) = live(main)? else { return Ok(()) };
+    if live.dropping.as_deref() != Some(name.as_str()) {
+        return Ok(());
+    }
+    live.dropping = None;
+    match live.at_ms {
+        0 => change(main, LIVE, Some(revision), None),
+        _ => set_live(main, Some(revision), &live),
+    }
+}
+
 fn read<T: DeserializeOwned>(views: &Views, id: &[u8]) -> anyhow::Result<Option<(Revision, T)>> {
     let key = RecordKey::new(RecordKind::Tables, id);
     let Some(record) = block_on(views.records.record(key))? else { return Ok(None) };
@@ -94,10 +134,18 @@ fn write(
     expected: Option<Revision>,
     value: &impl Serialize,
 ) -> anyhow::Result<()> {
+    change(views, id, expected, Some(serde_json::to_vec(value)?))
+}
+
+fn change(
+    views: &Views,
+    id: &[u8],
+    expected: Option<Revision>,
+    content: Option<Vec<u8>>,
+) -> anyhow::Result<()> {
     let key = RecordKey::new(RecordKind::Tables, id);
-    let content = serde_json::to_vec(value)?;
     let revision = Revision(random_id());
-    let value = Some(RecordValue { content, expires_at: None });
+    let value = content.map(|content| RecordValue { content, expires_at: None });
     if !block_on(views.records.change(Change { key, expected, revision, value }))? {
         bail!("somebody else changed this at the same moment; look, and try again");
     }
