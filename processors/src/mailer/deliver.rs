@@ -15,10 +15,10 @@ use cityevents_views::ViewsError;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Parts;
 use super::directory::{Addressee, DropReason};
-use super::ledger::{Claim, Claimed, LedgerError, State};
+use super::ledger::{Claim, Claimed, LedgerError, Sighting, State};
 use super::letter::{LookedUp, letter_of};
+use super::{Parts, hold};
 
 /// When to try again after something that everybody needs was away.
 const AWAY_WAIT: Duration = Duration::from_millis(500);
@@ -26,9 +26,8 @@ const AWAY_WAIT: Duration = Duration::from_millis(500);
 const EVENT_WAIT: Duration = Duration::from_millis(50);
 /// How long the tables may be behind what a mail tells before it waits in a tier.
 const EVENT_PATIENCE: Duration = Duration::from_secs(5);
-/// Longest time of handing one mail over, whatever the transport does about it. Shorter than claims
-/// are respected.
-const DELIVER_MAX: Duration = Duration::from_secs(360);
+/// How often it is looked whether somebody else still delivers a mail.
+const BUSY_LOOK: Duration = Duration::from_secs(2);
 
 impl Parts {
     /// Handles the record of one mail, and returns when it is clear what came of it. While tables or
@@ -47,8 +46,9 @@ impl Parts {
         let id = MailId::from_bytes(email.id);
         // The words of this program, and no others, are labels.
         let template = email.content.template();
+        let mut seen = Sighting::default();
         loop {
-            match self.try_once(&id, &email, trace).await {
+            match self.try_once(&id, &email, trace, &mut seen).await {
                 Ok(Tried::Ended(verdict)) => return Some(verdict),
                 Ok(Tried::Sent) => {
                     self.metrics.count_sent(template, self.age(&email));
@@ -88,6 +88,7 @@ impl Parts {
         id: &MailId,
         email: &Email,
         trace: Option<&TraceParent>,
+        seen: &mut Sighting,
     ) -> Result<Tried, Away> {
         let (recipient, destination, token) = match self.directory.addressee(email).await? {
             Addressee::Person { recipient, destination, token } => (recipient, destination, token),
@@ -123,9 +124,9 @@ impl Parts {
             Ok(permit) => permit,
             Err(open) => return Ok(Tried::Again(open.retry_after)),
         };
-        let claim = match self.ledger.claim(id).await? {
+        let mut claim = match self.ledger.claim(id, seen).await? {
             Claimed::Ours(claim) => claim,
-            Claimed::Busy(left) => return Ok(Tried::Again(left.max(EVENT_WAIT))),
+            Claimed::Busy(left) => return Ok(Tried::Again(left.clamp(EVENT_WAIT, BUSY_LOOK))),
             Claimed::Settled(state) => {
                 if state == State::Sent {
                     self.metrics.repeats.inc();
@@ -138,7 +139,7 @@ impl Parts {
             tracing::warn!(mail.id = %id, "mail {id} may have been delivered, and is once more");
         }
         self.metrics.delivering.inc();
-        let delivered = self.hand_over(&mail).await;
+        let delivered = self.hand_over(&mail, &mut claim).await;
         self.metrics.delivering.dec();
         drop(turn);
         let error = match delivered {
@@ -158,14 +159,11 @@ impl Parts {
         self.failed(&claim, error).await
     }
 
-    async fn hand_over(&self, mail: &Mail) -> Result<(), DeliveryError> {
+    async fn hand_over(&self, mail: &Mail, claim: &mut Claim) -> Result<(), DeliveryError> {
         let started = Instant::now();
-        let delivered = tokio::time::timeout(DELIVER_MAX, self.transport.deliver(mail)).await;
+        let delivered = hold::deliver(&self.ledger, claim, self.transport.deliver(mail)).await;
         self.metrics.deliver_seconds.observe(started.elapsed().as_secs_f64());
-        delivered.unwrap_or_else(|_| {
-            let reason = format!("nothing was heard for {} s", DELIVER_MAX.as_secs());
-            Err(DeliveryError::new(FailureClass::Unknown, reason))
-        })
+        delivered
     }
 
     /// What is put off like everybody else's mail says nothing about this one.

@@ -11,8 +11,12 @@
 //!
 //! A claim says who made it. One of a process that is gone, or of an earlier try of one's own, is in
 //! doubt: the mail may have been delivered. It is delivered again with the same `Message-ID`, and
-//! counted. Another process that has a claim for a moment only may still be delivering: that is
-//! waited for.
+//! counted.
+//!
+//! Another process that has a claim may still be delivering. So whoever delivers renews the claim, and
+//! stops delivering when it is [`LEASE`] old; whoever waits takes over what has been the same for that
+//! long. Both count from a moment on their own side of the one write that both know: no clocks are
+//! compared, and no process has to be known to be dead.
 //!
 //! Changes are compare and set, gathered from many mails at once, so that they share waits for the
 //! disk.
@@ -27,10 +31,14 @@ use cityevents_views::ViewsError;
 use cityevents_views::records::{Change, RecordKey, RecordKind, RecordValue, Records, Revision};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 /// How long it is known what became of a mail: longer than it can lie among the dead letters.
 const KEPT: Millis = Millis::hours(31 * 24);
-/// A claim of another process that is younger may still be at work.
+/// How long a claim counts that is not renewed.
+pub const LEASE: Duration = Duration::from_millis(LEASE_MS as u64);
+const LEASE_MS: u32 = 20_000;
+/// A claim of a program that renews none: when it is younger its process may still be at work.
 const PATIENCE_MS: i64 = 420_000;
 /// Changes made at once.
 const BATCH_MAX: usize = 512;
@@ -52,6 +60,9 @@ pub struct Entry {
     /// Why it was dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// A claim counts for so long when it is not renewed, in milliseconds; 0: it never is.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lease_ms: u32,
 }
 
 const fn is_zero(count: &u32) -> bool {
@@ -97,9 +108,40 @@ pub enum Claimed {
 pub struct Claim {
     id: MailId,
     revision: Revision,
+    /// Renewals of which it is not known whether they were made.
+    unsure: Vec<Revision>,
     doubts: u32,
+    /// Before it was made or renewed last.
+    since: Instant,
     /// An earlier delivery is in doubt.
     pub is_again: bool,
+}
+
+impl Claim {
+    /// From then on somebody else may deliver.
+    pub fn ends_at(&self) -> Instant {
+        self.since + LEASE
+    }
+
+    fn revisions(&self) -> impl Iterator<Item = Revision> {
+        std::iter::once(self.revision).chain(self.unsure.iter().copied())
+    }
+}
+
+/// Since when the claim of somebody else is the same, as one who waits has seen it.
+#[derive(Debug, Default)]
+pub struct Sighting(Option<(Revision, Instant)>);
+
+impl Sighting {
+    fn seen_for(&mut self, revision: Revision) -> Duration {
+        match self.0 {
+            Some((seen, since)) if seen == revision => since.elapsed(),
+            _ => {
+                self.0 = Some((revision, Instant::now()));
+                Duration::ZERO
+            }
+        }
+    }
 }
 
 /// What to do about a mail.
@@ -110,19 +152,21 @@ enum Step {
     Wait(Duration),
 }
 
-/// What `me` does about a mail that stands like this.
-fn step(entry: &Entry, me: &Holder, now_ms: i64) -> Step {
+/// What `me` does about a mail that has stood like this for a while.
+fn step(entry: &Entry, me: &Holder, now_ms: i64, seen_for: Duration) -> Step {
     match entry.state {
         State::Sent | State::Dropped => Step::Settled(entry.state),
         State::Released => Step::Claim { is_again: false },
+        State::Claimed if entry.by.member == me.member => Step::Claim { is_again: true },
         State::Claimed => {
-            let left_ms = entry.at_ms.saturating_add(PATIENCE_MS).saturating_sub(now_ms);
-            match u64::try_from(left_ms) {
-                Ok(left_ms) if left_ms > 0 && entry.by.member != me.member => {
-                    Step::Wait(Duration::from_millis(left_ms))
+            let left = match entry.lease_ms {
+                0 => {
+                    let left_ms = entry.at_ms.saturating_add(PATIENCE_MS).saturating_sub(now_ms);
+                    Duration::from_millis(u64::try_from(left_ms).unwrap_or(0))
                 }
-                _ => Step::Claim { is_again: true },
-            }
+                lease_ms => Duration::from_millis(lease_ms.into()).saturating_sub(seen_for),
+            };
+            if left.is_zero() { Step::Claim { is_again: true } } else { Step::Wait(left) }
         }
     }
 }
@@ -183,34 +227,56 @@ impl Ledger {
         Ok(self.read(id).await?.map(|(_, entry)| entry))
     }
 
-    /// Claims a mail for delivery.
+    /// Claims a mail for delivery. Who is told to wait comes again with what it has seen.
     ///
     /// # Errors
     /// When the tables are away: whether it is claimed is not known then, and the next claim of it
     /// finds out.
-    pub async fn claim(&self, id: &MailId) -> Result<Claimed, LedgerError> {
+    pub async fn claim(&self, id: &MailId, seen: &mut Sighting) -> Result<Claimed, LedgerError> {
         let mut entry = self.entry_of(State::Claimed, 0, None);
-        let revision = revision()?;
+        let ours = |revision, doubts, since, is_again| {
+            let (id, unsure) = (*id, Vec::new());
+            Claimed::Ours(Claim { id, revision, unsure, doubts, since, is_again })
+        };
+        let (since, revision) = (Instant::now(), revision()?);
         if self.put(id, None, revision, &entry).await? {
-            return Ok(Claimed::Ours(Claim { id: *id, revision, doubts: 0, is_again: false }));
+            return Ok(ours(revision, 0, since, false));
         }
         let Some((expected, there)) = self.read(id).await? else {
             // It has expired in between.
             return Ok(Claimed::Busy(Duration::ZERO));
         };
-        match step(&there, &self.me, self.clock.now_ms()) {
+        match step(&there, &self.me, self.clock.now_ms(), seen.seen_for(expected)) {
             Step::Settled(state) => Ok(Claimed::Settled(state)),
             Step::Wait(left) => Ok(Claimed::Busy(left)),
             Step::Claim { is_again } => {
                 entry.doubts = there.doubts.saturating_add(u32::from(is_again));
-                let revision = self::revision()?;
+                let (since, revision) = (Instant::now(), self::revision()?);
                 if !self.put(id, Some(expected), revision, &entry).await? {
                     return Ok(Claimed::Busy(Duration::ZERO));
                 }
-                let claim = Claim { id: *id, revision, doubts: entry.doubts, is_again };
-                Ok(Claimed::Ours(claim))
+                Ok(ours(revision, entry.doubts, since, is_again))
             }
         }
+    }
+
+    /// Goes on with a claim; `false`: somebody else has it. May be let go of at any moment.
+    ///
+    /// # Errors
+    /// When the tables are away.
+    pub async fn renew(&self, claim: &mut Claim) -> Result<bool, LedgerError> {
+        let entry = self.entry_of(State::Claimed, claim.doubts, None);
+        let (since, next) = (Instant::now(), revision()?);
+        let known: Vec<_> = claim.revisions().collect();
+        claim.unsure.push(next);
+        for expected in known {
+            if self.put(&claim.id, Some(expected), next, &entry).await? {
+                (claim.revision, claim.since) = (next, since);
+                claim.unsure.clear();
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// It was delivered.
@@ -245,12 +311,18 @@ impl Ledger {
 
     async fn end(&self, claim: &Claim, state: State) -> Result<(), LedgerError> {
         let entry = self.entry_of(state, claim.doubts, None);
+        for expected in claim.revisions() {
+            if self.put(&claim.id, Some(expected), revision()?, &entry).await? {
+                break;
+            }
+        }
         // Where somebody else has claimed it since, theirs is the last word.
-        self.put(&claim.id, Some(claim.revision), revision()?, &entry).await.map(drop)
+        Ok(())
     }
 
     fn entry_of(&self, state: State, doubts: u32, why: Option<String>) -> Entry {
-        Entry { state, at_ms: self.clock.now_ms(), by: self.me.clone(), doubts, why }
+        let lease_ms = if state == State::Claimed { LEASE_MS } else { 0 };
+        Entry { state, at_ms: self.clock.now_ms(), by: self.me.clone(), doubts, why, lease_ms }
     }
 
     async fn read(&self, id: &MailId) -> Result<Option<(Revision, Entry)>, LedgerError> {
@@ -310,86 +382,5 @@ async fn gather(records: Arc<dyn Records>, mut waiting: mpsc::Receiver<Job>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use cityevents_runtime::log::clock::ManualClock;
-    use cityevents_views::Views;
-
-    use super::*;
-
-    const ID: MailId = MailId::from_bytes([7; 16]);
-
-    fn entry(state: State, member: &str, run: u64) -> Entry {
-        let by = Holder { member: member.to_owned(), run };
-        Entry { state, at_ms: 1_000, by, doubts: 0, why: None }
-    }
-
-    #[test]
-    fn a_claim_in_doubt_is_taken_over_and_another_process_is_waited_for() {
-        let me = Holder { member: "a".into(), run: 1 };
-        let rows = [
-            (entry(State::Sent, "a", 1), Step::Settled(State::Sent)),
-            (entry(State::Dropped, "b", 2), Step::Settled(State::Dropped)),
-            (entry(State::Released, "b", 2), Step::Claim { is_again: false }),
-            (entry(State::Claimed, "a", 1), Step::Claim { is_again: true }),
-            (entry(State::Claimed, "a", 2), Step::Claim { is_again: true }),
-            (entry(State::Claimed, "b", 2), Step::Wait(Duration::from_millis(419_000))),
-        ];
-        for (entry, expected) in rows {
-            assert_eq!(step(&entry, &me, 2_000), expected, "{entry:?}");
-        }
-        let late = entry(State::Claimed, "b", 2);
-        assert_eq!(step(&late, &me, 421_000), Step::Claim { is_again: true });
-    }
-
-    fn ledger(views: &Views, clock: &ManualClock, member: &str) -> Ledger {
-        Ledger::start(views.records.clone(), Arc::new(clock.clone()), member).unwrap()
-    }
-
-    async fn ours(ledger: &Ledger) -> Claim {
-        match ledger.claim(&ID).await.unwrap() {
-            Claimed::Ours(claim) => claim,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn what_was_sent_is_settled_for_everybody() {
-        let (views, clock) = (Views::memory(), ManualClock::new(1_000));
-        let (one, other) = (ledger(&views, &clock, "a"), ledger(&views, &clock, "b"));
-        let claim = ours(&one).await;
-        assert!(!claim.is_again);
-        assert!(matches!(other.claim(&ID).await.unwrap(), Claimed::Busy(_)));
-        one.release(&claim).await.unwrap();
-        let claim = ours(&other).await;
-        assert!(!claim.is_again, "it certainly was not delivered");
-        other.sent(&claim).await.unwrap();
-        assert_eq!(one.claim(&ID).await.unwrap(), Claimed::Settled(State::Sent));
-        one.drop_mail(&ID, "erased").await.unwrap();
-        assert_eq!(one.entry(&ID).await.unwrap().unwrap().state, State::Sent);
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_later_run_takes_over_at_once_and_counts_the_doubt() {
-        let (views, clock) = (Views::memory(), ManualClock::new(1_000));
-        let first = ledger(&views, &clock, "a");
-        let lost = ours(&first).await;
-        let second = ledger(&views, &clock, "a");
-        let claim = ours(&second).await;
-        assert!(claim.is_again);
-        second.sent(&claim).await.unwrap();
-        // The first one wakes up, and has nothing to say any more.
-        first.release(&lost).await.unwrap();
-        let entry = second.entry(&ID).await.unwrap().unwrap();
-        assert_eq!((entry.state, entry.doubts), (State::Sent, 1));
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn of_many_claims_at_once_one_is_ours() {
-        let (views, clock) = (Views::memory(), ManualClock::new(1_000));
-        let ledgers: Vec<_> =
-            ["a", "b", "c", "d"].iter().map(|name| ledger(&views, &clock, name)).collect();
-        let claims = futures::future::join_all(ledgers.iter().map(|one| one.claim(&ID))).await;
-        let ours = claims.iter().filter(|claim| matches!(claim, Ok(Claimed::Ours(_)))).count();
-        assert_eq!(ours, 1);
-    }
-}
+#[path = "ledger_tests.rs"]
+mod tests;

@@ -12,6 +12,7 @@
 mod deferrals;
 mod deliver;
 pub mod directory;
+mod hold;
 pub mod ledger;
 mod letter;
 mod metrics;

@@ -51,9 +51,8 @@ fn ten_kills_during_a_burst_of_mails_lose_none_and_double_only_those_in_doubt() 
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
     let sink = Sink::start(&mail_burst::PUTS_OFF);
-    let mut settings = mail_burst::settings(&sink);
-    // One that is drawn, since the listener takes any port, would be another process to the ledger.
-    settings.push(("CITYEVENTS__INSTANCE__NAME", "dev".to_owned()));
+    // Each process has another name, since its listener takes any port.
+    let settings = mail_burst::settings(&sink);
     let mut dev = Dev { data, settings, instance: None };
     dev.restart();
     let burst = Burst::begin(dev.instance.as_ref().unwrap().http);
