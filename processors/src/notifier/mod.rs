@@ -10,6 +10,7 @@
 //! older than the first start of any notifier are passed: what happened before there were mails is
 //! nobody's news.
 
+mod steps;
 mod tell;
 mod work;
 
@@ -28,11 +29,12 @@ use cityevents_runtime::log::partitioner::partition_of;
 use cityevents_runtime::log::{Delivery, Headers, Log, Outgoing, Producer, TopicPartition};
 use cityevents_runtime::spans::Spans;
 use cityevents_schemas::message::{Email, EmailContent, decode_link};
-use cityevents_trace::Tracer;
+use cityevents_trace::{Span, TRACE_PARENT, Tracer};
 use cityevents_views::Views;
 use futures::executor::block_on;
 use serde::{Deserialize, Serialize};
 
+use self::steps::StepSpans;
 use self::tell::{Canceled, Tell, tell};
 use self::work::{Work, Works};
 use crate::{emails, kept, unreadable_fact};
@@ -127,8 +129,14 @@ impl Notifier {
         })
     }
 
-    /// `trace`: headers with the trace that the fact belongs to.
-    fn take(&mut self, link: &LinkedRecord, trace: &Headers) -> Result<(), TaskError> {
+    /// `trace`: headers with the trace that the fact belongs to. What is told to many has spans of its
+    /// own, which end when the mails are in the log.
+    fn take(
+        &mut self,
+        link: &LinkedRecord,
+        trace: &Headers,
+        spans: &mut Vec<Span>,
+    ) -> Result<(), TaskError> {
         let value = link.record.value.as_deref().unwrap_or_default();
         let decoded = decode_link(value).map_err(|error| {
             let place = format!("{} offset {}", self.partition, link.record.offset);
@@ -139,29 +147,39 @@ impl Notifier {
             return Ok(());
         }
         let about = (fact.event, fact.event_seq);
+        let act = || trace.get_text(TRACE_PARENT).map(str::to_owned);
+        let mut step: Option<StepSpans> = None;
         for told in tell(&fact) {
             match told {
                 Tell::One(user, content) => {
-                    self.put(&emails::about_fact(about, user, fact.at, content), trace)?;
+                    self.put(&emails::about_fact(about, user, fact.at, content), Some(trace))?;
                 }
                 Tell::CalledOff(user, standing) => {
-                    let Canceled { version, reason } = self.canceled(&fact.event)?;
+                    let Canceled { version, reason, trace } = self.canceled(&fact.event)?;
+                    let begin =
+                        || StepSpans::begin(&self.parts.tracer, trace.as_deref(), fact.event_seq);
+                    let headers = step.get_or_insert_with(begin).next();
                     let event = fact.event;
                     let content = EmailContent::EventCanceled { event, version, reason, standing };
-                    self.put(&emails::about_fact(about, user, fact.at, content), trace)?;
+                    let email = emails::about_fact(about, user, fact.at, content);
+                    self.put(&email, headers.as_ref())?;
                 }
-                Tell::Remember(canceled) => self.remember(fact.event, canceled, fact.at)?,
+                Tell::Remember(canceled) => {
+                    let canceled = Canceled { trace: act(), ..canceled };
+                    self.remember(fact.event, canceled, fact.at)?;
+                }
                 Tell::Many(occasion) => {
-                    let work = Work::new(&fact, link.record.offset, occasion);
+                    let work = Work::new(&fact, link.record.offset, occasion, act());
                     self.works.add(&self.parts.views, self.partition.partition, work)?;
                 }
             }
         }
+        spans.extend(step.into_iter().flat_map(StepSpans::into_spans));
         Ok(())
     }
 
-    fn put(&mut self, email: &Email, trace: &Headers) -> Result<(), TaskError> {
-        self.outbox.put(emails::outgoing(email, SOURCE, Some(trace)));
+    fn put(&mut self, email: &Email, trace: Option<&Headers>) -> Result<(), TaskError> {
+        self.outbox.put(emails::outgoing(email, SOURCE, trace));
         if self.outbox.count >= FLUSH_AT { self.outbox.flush() } else { Ok(()) }
     }
 
@@ -186,7 +204,7 @@ impl Notifier {
         let key = kept::key(&canceled_name(event));
         let read = block_on(kept::read::<Canceled>(&*self.parts.views.records, key))?;
         // Called off before there were mails: that it was is all there is to say.
-        let canceled = read.map_or(Canceled { version: 0, reason: None }, |(_, canceled)| canceled);
+        let canceled = read.map(|(_, canceled)| canceled).unwrap_or_default();
         self.keep_at_hand(*event, canceled.clone());
         Ok(canceled)
     }
@@ -227,10 +245,10 @@ impl FactSink for Notifier {
         let mut each = Vec::new();
         for link in links {
             let Some(span) = spans.one(link.record.offset) else {
-                self.take(link, &link.record.headers)?;
+                self.take(link, &link.record.headers, &mut each)?;
                 continue;
             };
-            self.take(link, &emails::trace_headers(&span.context()))?;
+            self.take(link, &emails::trace_headers(&span.context()), &mut each)?;
             each.push(span);
         }
         self.outbox.flush()?;
@@ -243,10 +261,12 @@ impl FactSink for Notifier {
         let Some(step) = self.works.next(&parts.views, &parts.projection, partition)? else {
             return Ok(false);
         };
+        let mut spans = step.spans(&parts.tracer);
         for email in &step.emails {
-            self.outbox.put(emails::outgoing(email, SOURCE, None));
+            self.outbox.put(emails::outgoing(email, SOURCE, spans.next().as_ref()));
         }
         self.outbox.flush()?;
+        spans.into_spans().into_iter().for_each(Span::end);
         self.works.done(&self.parts.views, partition, step)?;
         Ok(!self.works.is_empty())
     }

@@ -23,10 +23,13 @@ pub(super) enum Tell {
 }
 
 /// What those are told whose event was called off.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Canceled {
     pub(super) version: u32,
     pub(super) reason: Option<String>,
+    /// Context of the act.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) trace: Option<String>,
 }
 
 /// What many are told.
@@ -140,7 +143,8 @@ fn of_event(fact: &Fact, cause: EventCause, row: &Event, reason: Option<&String>
                 reason: reason.clone(),
                 standing: EmailStanding::Owner,
             };
-            vec![Tell::Remember(Canceled { version, reason }), Tell::One(row.owner, owner)]
+            let canceled = Canceled { version, reason, trace: None };
+            vec![Tell::Remember(canceled), Tell::One(row.owner, owner)]
         }
         EventCause::Unpublished if row.status == EventStatus::Draft => {
             let is_owner = matches!(&fact.actor, Actor::Person { user, .. } if *user == row.owner);

@@ -142,7 +142,8 @@ fn a_cancellation_is_told_to_the_owner_at_once_and_to_the_others_step_by_step() 
         reason: reason.clone(),
         standing: EmailStanding::Owner,
     };
-    let expected = vec![Tell::Remember(Canceled { version: 7, reason }), Tell::One(OWNER, owner)];
+    let remembered = Canceled { version: 7, reason, trace: None };
+    let expected = vec![Tell::Remember(remembered), Tell::One(OWNER, owner)];
     assert_eq!(told(OWNER, canceled), expected);
     for (position, standing) in [(None, EmailStanding::Active), (Some(3), EmailStanding::Waiting)] {
         let (cause, status) = (RegistrationCause::EventCanceled, RegistrationStatus::Expired);

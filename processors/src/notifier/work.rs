@@ -13,11 +13,13 @@ use cityevents_domain::ids::{EventId, UserId};
 use cityevents_domain::time::Timestamp;
 use cityevents_runtime::host::TaskError;
 use cityevents_schemas::message::Email;
+use cityevents_trace::Tracer;
 use cityevents_views::records::{Place, PlacesQuery, RecordKey, Revision};
 use cityevents_views::{ParticipantPosition, ParticipantsQuery, Views};
 use futures::executor::block_on;
 use serde::{Deserialize, Serialize};
 
+use super::steps::StepSpans;
 use super::tell::Occasion;
 use crate::{emails, kept};
 
@@ -37,10 +39,16 @@ pub(super) struct Work {
     occasion: Occasion,
     /// The last person who was looked at: when they joined, and who.
     after: Option<(i64, [u8; 16])>,
+    /// Steps that are done.
+    #[serde(default)]
+    steps: u32,
+    /// Context of the act that made the fact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trace: Option<String>,
 }
 
 impl Work {
-    pub(super) fn new(fact: &Fact, offset: u64, occasion: Occasion) -> Self {
+    pub(super) fn new(fact: &Fact, offset: u64, occasion: Occasion, trace: Option<String>) -> Self {
         Self {
             event: *fact.event.as_bytes(),
             event_seq: fact.event_seq,
@@ -48,6 +56,8 @@ impl Work {
             offset,
             occasion,
             after: None,
+            steps: 0,
+            trace,
         }
     }
 
@@ -68,6 +78,13 @@ pub(super) struct Step {
     revision: Revision,
     /// Where to go on; `None`: nobody is left.
     next: Option<ParticipantPosition>,
+}
+
+impl Step {
+    /// Begins its spans.
+    pub(super) fn spans(&self, tracer: &Tracer) -> StepSpans {
+        StepSpans::begin(tracer, self.work.trace.as_deref(), self.work.steps.into())
+    }
 }
 
 /// The pieces of one partition, in turns.
@@ -182,6 +199,7 @@ impl Works {
                 kept::remove(records, key, revision).await
             });
         };
+        work.steps = work.steps.saturating_add(1);
         work.after = Some((next.joined_at.as_millis(), *next.user.as_bytes()));
         // Somebody else who is further on has the partition now; the mails are the same.
         if let Some(revision) = block_on(kept::write(records, key, Some(revision), &work, None))? {

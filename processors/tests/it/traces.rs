@@ -1,13 +1,15 @@
 //! One join is one trace, from its command to its mail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use cityevents_domain::actor::Role;
+use cityevents_domain::command::{Audience, CommandKind};
 use cityevents_schemas::cloudevents::header;
 use cityevents_schemas::topic;
 use cityevents_trace::{SpanData, TRACE_PARENT, TraceParent, Tracer};
 use prometheus_client::metrics::counter::Counter;
 
-use super::fixture::World;
+use super::fixture::{OWNER, World};
 
 fn asked(trace: u8, flags: u8) -> TraceParent {
     TraceParent { trace_id: [trace; 16], parent_id: [trace; 8], flags }
@@ -86,4 +88,74 @@ async fn a_trace_that_nobody_keeps_goes_on_in_headers_and_has_no_spans() {
         };
         assert_eq!(records.iter().filter(of).count(), 1, "{}", topic.name);
     }
+}
+
+/// What the organiser does with 600 people there, and the spans and the heads of mails that come of it.
+fn told_to_many(act: TraceParent, kind: CommandKind) -> (Vec<SpanData>, Vec<TraceParent>) {
+    let mut world = World::new();
+    let event = world.event(1_000);
+    world.join(event, 0..600);
+    world.settle();
+    let (tracer, mut ended) = Tracer::with_queue(10_000, Counter::default());
+    world.tracer = tracer;
+    let before = world.records(topic::EMAILS.name).len();
+    world.trace.set(Some(act));
+    world.give(OWNER, Role::User, event, kind);
+    world.trace.set(None);
+    for _ in 0..2 {
+        world.settle();
+        world.clock.advance(1_000);
+    }
+    let mut mailer = world.mailer("one");
+    world.send(&mut mailer);
+    drop(mailer);
+    let records = world.records(topic::EMAILS.name).split_off(before);
+    let head = |record: &cityevents_runtime::log::Record| {
+        record.headers.get_text(TRACE_PARENT).and_then(TraceParent::parse).unwrap()
+    };
+    let heads = records.iter().map(head).collect();
+    (std::iter::from_fn(|| ended.try_recv().ok()).collect(), heads)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_many_are_told_is_steps_of_the_act_and_the_first_mails_of_each() {
+    let act = asked(0xab, 1);
+    let (to, subject, text) = (Audience::All, "Soon".to_owned(), "Wait.".to_owned());
+    // The owner of an event that is called off gets a mail as well, by the fact of the act itself.
+    for (kind, of_owner) in
+        [(CommandKind::Cancel { reason: None }, 1), (CommandKind::Message { to, subject, text }, 0)]
+    {
+        let (spans, heads) = told_to_many(act, kind);
+        let of_act: Vec<_> = spans.iter().filter(|span| span.trace_id == act.trace_id).collect();
+        let named = |name: &str| -> Vec<&SpanData> {
+            of_act.iter().copied().filter(|span| span.name == name).collect()
+        };
+        let ids = |spans: &[&SpanData]| -> BTreeSet<_> {
+            spans.iter().map(|span| span.span_id).collect()
+        };
+        let (steps, told, sent) =
+            (named("notifier step"), named("notifier tell"), named("mailer send"));
+        let decided = named("registration decide")[0].span_id;
+        let (acts, mails): (Vec<&SpanData>, Vec<&SpanData>) =
+            told.iter().copied().partition(|span| span.parent_id == Some(decided));
+        assert_eq!((acts.len(), steps.len()), (1, 2), "{of_act:?}");
+        assert!(steps.iter().all(|step| step.parent_id == Some(acts[0].span_id)));
+        assert_eq!(ids(&steps).len(), 2);
+        assert_eq!((mails.len(), sent.len()), (20, 20 + of_owner));
+        let parents = |spans: &[&SpanData]| -> BTreeSet<_> {
+            spans.iter().filter_map(|span| span.parent_id).collect()
+        };
+        assert_eq!(parents(&mails), ids(&steps));
+        assert_eq!(parents(&sent).len(), sent.len(), "each mail is sent by itself");
+        assert!(parents(&sent).is_superset(&ids(&mails)));
+        assert_eq!(ids(&of_act).len(), of_act.len(), "no two spans have an id");
+        assert!(of_act.iter().all(|span| span.error.is_none()), "{of_act:?}");
+        // Whoever has any of the mails finds the act.
+        assert_eq!(heads.len(), 600 + of_owner);
+        assert!(heads.iter().all(|head| head.trace_id == act.trace_id));
+        assert_eq!(heads.iter().filter(|head| head.is_sampled()).count(), 20 + of_owner);
+    }
+    let (spans, heads) = told_to_many(asked(0xab, 0), CommandKind::Cancel { reason: None });
+    assert_eq!(spans, []);
+    assert!(heads.iter().all(|head| *head == asked(0xab, 0)));
 }
