@@ -16,6 +16,7 @@ pub mod lifecycle;
 pub mod openapi;
 pub mod ops_listener;
 pub mod pictures;
+pub mod priority;
 pub mod problem;
 pub mod seal;
 pub mod telemetry;

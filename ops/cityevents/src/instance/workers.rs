@@ -8,7 +8,7 @@ use cityevents_api::identity::Addressees;
 use cityevents_kit::breaker::{Breaker, BreakerMetrics, BreakerOptions};
 use cityevents_kit::seal::{CursorSealer, InstanceSecret};
 use cityevents_kit::telemetry::MetricsRegistry;
-use cityevents_kit::{Component, Config, Lifecycle, Stage};
+use cityevents_kit::{Component, Config, Lifecycle, Stage, priority};
 use cityevents_processors::mailer::{self, Deferrals, Ledger, Mailer, MailerMetrics, Pace};
 use cityevents_processors::notifier::{self, Notifier, NotifierParts};
 use cityevents_processors::profiles::{self, Profiles};
@@ -34,7 +34,7 @@ use cityevents_views::{Switch, Views};
 
 use super::breakers;
 use super::lag::{self, LagMetrics};
-use super::mails::{self, Accounts};
+use super::mails::{self, Accounts, MailThreads};
 use super::snapshots::{self, Schedule};
 use crate::admin::Context;
 use crate::console::Board;
@@ -205,12 +205,15 @@ impl Workers<'_> {
             clock: context.source.clock.clone(),
             tracer: self.tracer.clone(),
         };
-        let make =
-            consumer::make_task(source, move |partition| Notifier::new(parts.clone(), partition));
+        let make = consumer::make_task(source, move |partition| {
+            // On the thread of the partition: telling many holds up nobody who joins.
+            priority::give_way(priority::LATER);
+            Notifier::new(parts.clone(), partition)
+        });
         self.run(notifier::NAME, vec![facts], make).map(drop)
     }
 
-    /// Sends mails. To be called within a tokio runtime.
+    /// Sends mails, on threads of their own.
     pub(super) fn mailer(
         &self,
         views: &Views,
@@ -223,14 +226,18 @@ impl Workers<'_> {
         let people = Addressees::new(views.records.clone(), clock.clone(), cursors);
         let breaker = Breaker::new("mail", BreakerOptions::default(), breaker_metrics);
         breakers::report(self.lifecycle, &breaker);
+        // A folder is locked: whoever else had it, under whatever name, is gone.
+        let holder = if config.is_cluster() { self.member } else { "the folder" };
         let mail = &config.mail;
         let site = config.public_url().trim_end_matches('/').to_owned();
+        let threads = MailThreads::start()?;
+        let entered = threads.handle().enter();
         let parts = Arc::new(mailer::Parts {
             directory: Arc::new(Accounts { people, site }),
             views: views.clone(),
             writer: mails::writer(config)?,
             transport: mails::transport(config)?,
-            ledger: Ledger::start(views.records.clone(), clock.clone(), self.member)?,
+            ledger: Ledger::start(views.records.clone(), clock.clone(), holder)?,
             pace: Pace::new(mail.at_once, mail.at_once_per_destination, mail.per_second),
             breaker,
             deferrals: Deferrals::default(),
@@ -238,6 +245,7 @@ impl Workers<'_> {
             metrics: self.metrics.register(MailerMetrics::new),
             tracer: self.tracer.clone(),
         });
+        drop(entered);
         let tiers = catalog().retry_tiers(&topic::EMAILS);
         let tier = |(tier, delay): (&&Topic, &Duration)| Tier {
             topic: self.full_name(tier).into(),
@@ -261,9 +269,9 @@ impl Workers<'_> {
         };
         let topics = [options.source.clone()].into_iter();
         let topics = topics.chain(options.tiers.iter().map(|tier| tier.topic.clone())).collect();
-        let runtime = tokio::runtime::Handle::current();
         let make = retry::make_task(options, move |_| {
-            Ok(Mailer::new(Arc::clone(&parts), runtime.clone()))
+            priority::give_way(priority::LATER);
+            Ok(Mailer::new(Arc::clone(&parts), threads.handle().clone()))
         });
         self.run(mailer::NAME, topics, make)?;
         Ok(())

@@ -3,6 +3,7 @@
 
 mod directory;
 mod requests;
+mod threads;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use cityevents_mail::{Site, Transport, Writer};
 pub(super) use self::directory::Accounts;
 pub use self::requests::NoMails;
 pub(super) use self::requests::Requests;
+pub(super) use self::threads::MailThreads;
 
 /// Who writes mails.
 pub(super) fn writer(config: &Config) -> anyhow::Result<Writer> {

@@ -1,12 +1,9 @@
 //! A few threads with a short queue, for work that takes a processor and that nobody should wait
 //! behind.
 
-mod priority;
-
+use cityevents_kit::priority;
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use tokio::sync::oneshot;
-
-use self::priority::give_way;
 
 /// Tasks that wait for each thread: of passwords, at 70 a second and thread, about a second of work.
 const WAITING_MAX: usize = 64;
@@ -28,7 +25,7 @@ impl Pool {
         for number in 0..threads {
             let waiting = waiting.clone();
             std::thread::Builder::new().name(format!("{name}-{number}")).spawn(move || {
-                give_way();
+                priority::give_way(priority::LAST);
                 for work in waiting {
                     work();
                 }
