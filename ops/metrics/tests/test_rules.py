@@ -3,6 +3,7 @@
 import re
 import unittest
 
+from metrics.firing import firing
 from metrics.scan import ROOT
 from metrics.tests.helpers import RULES, alerts, promtool, unknown_names
 
@@ -37,3 +38,16 @@ class Rules(unittest.TestCase):
                 page, _, section = alert.runbook.partition("#")
                 self.assertEqual(section, alert.name.lower())
                 self.assertTrue((ROOT / page).is_file())
+
+    def test_what_processes_said_raises_the_alerts_that_it_should_and_no_others(self) -> None:
+        letters = "cityevents_runtime_dead_letters_total"
+        tasks = 'cityevents_runtime_tasks{task="registration",state="stopped"}'
+        rounds = [
+            {"worker-1": f'{letters} {dead} # {{trace_id="4bf9"}} 1.0\n{tasks} {stopped}\n# EOF\n'}
+            for dead, stopped in [(0, 0), (0, 0), (20, 1), (20, 1), (20, 1)]
+        ]
+        self.assertEqual(firing(rounds[:2]), [])
+        told = firing(rounds)
+        self.assertEqual(len(told), 2, told)
+        self.assertIn('alertname="DeadLetters"', told[0])
+        self.assertIn('task="registration"', told[1])

@@ -68,6 +68,12 @@ pub(super) fn print(report: &Value) {
         .map(|(code, count)| vec![format!("without effect: {code}"), count.to_string()]);
     output::table(&["audit", "count"], rows.chain(refused));
     output::line("INV-1 to INV-9 hold, and every command up to the chain's end has one verdict");
+    if let Some(readable) = report["readable"].as_u64().filter(|readable| *readable > 0) {
+        output::line(&format!(
+            "{readable} commands that nobody could read when they came can be read now: `cityevents dlq \
+             list` has those that were not redriven"
+        ));
+    }
     if let Some(expired) = report["expired"].as_u64().filter(|expired| *expired > 0) {
         output::line(&format!(
             "not checked: {expired} of these commands are not kept any more, so that each verdict \

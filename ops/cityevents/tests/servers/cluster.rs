@@ -311,15 +311,30 @@ impl<'a> Process<'a> {
 
     /// Starts a process with some roles.
     pub fn start_with(cluster: &'a Cluster, roles: &str) -> Self {
-        Self::spawn(cluster, roles, None)
+        Self::spawn(cluster, roles, None, &[])
     }
 
     /// Starts a process under a name that it keeps when it is started again.
     pub fn start_named(cluster: &'a Cluster, roles: &str, name: &str) -> Self {
-        Self::spawn(cluster, roles, Some(name))
+        Self::spawn(cluster, roles, Some(name), &[])
     }
 
-    fn spawn(cluster: &'a Cluster, roles: &str, name: Option<&str>) -> Self {
+    /// Starts a process under a name, with other settings than the cluster's.
+    pub fn start_otherwise(
+        cluster: &'a Cluster,
+        roles: &str,
+        name: &str,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        Self::spawn(cluster, roles, Some(name), settings)
+    }
+
+    fn spawn(
+        cluster: &'a Cluster,
+        roles: &str,
+        name: Option<&str>,
+        settings: &[(&str, &str)],
+    ) -> Self {
         // Nobody else takes a port that was free a moment ago, as a rule.
         let free = || TcpListener::bind("127.0.0.1:0").unwrap();
         let (ops, http) = (free(), free());
@@ -328,6 +343,7 @@ impl<'a> Process<'a> {
         let arguments = ["run", "--role", roles, "--ops-listen", &ops_listen, "--listen", &listen];
         let mut command = cluster.command(&arguments);
         command.envs(name.map(|name| ("CITYEVENTS__INSTANCE__NAME", name)));
+        command.envs(settings.iter().copied());
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         follow(child.stdout.take().unwrap(), log.clone());

@@ -8,6 +8,7 @@
     reason = "a failed expectation is the verdict of a test, in its helpers too"
 )]
 
+mod bad_deployment;
 mod bad_start;
 mod bench;
 #[allow(dead_code, reason = "its other users are the tests without servers")]
@@ -34,6 +35,7 @@ mod picture_calls;
 mod pictures;
 mod proxy;
 mod readiness;
+mod rebuilt_registry;
 mod registry;
 mod replay;
 mod rotation;
