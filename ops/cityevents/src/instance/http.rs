@@ -25,7 +25,7 @@ use cityevents_ingest::{
     ClientOptions, CommandClient, IngestMetrics, IngestState, Reasons, WriteOptions,
 };
 use cityevents_kit::breaker::BreakerMetrics;
-use cityevents_kit::http::{CallClass, Edge, EdgeParts, RoutePolicy, ServeOptions, serve};
+use cityevents_kit::http::{CallClass, Edge, EdgeParts, RoutePolicy, ServeOptions, listen, serve};
 use cityevents_kit::keys::{self, ApiKeys, KeyRing, TokenSigner, TokenVerifier};
 use cityevents_kit::ops_listener::public_health_router;
 use cityevents_kit::pictures::PictureAddresses;
@@ -172,17 +172,14 @@ pub(super) async fn start(
         all = all.merge(web::router(pages));
     }
     let public = edge.around(all);
-    let (listener, address) = bind(config.http.listen, "--listen").await?;
+    let (listener, address) = bind(config.http.listen, "--listen")?;
     let component = lifecycle.register("http", Stage::Http, config.ops.shutdown_budget);
     tokio::spawn(serve(listener, public, ServeOptions::of(config, http_metrics), component));
     Ok(address)
 }
 
-pub(super) async fn bind(
-    address: SocketAddr,
-    option: &str,
-) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(address).await.with_context(|| {
+pub(super) fn bind(address: SocketAddr, option: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = listen(address).with_context(|| {
         format!("cannot listen on {address}; give another address with {option}")
     })?;
     let address = listener.local_addr()?;

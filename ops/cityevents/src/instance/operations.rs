@@ -36,7 +36,7 @@ pub(super) async fn start(
     let operations = ops_router((*lifecycle).clone(), parts.metrics.clone(), assignment)
         .merge(admin::routes((*context).clone()))
         .merge(console);
-    let (listener, address) = bind(config.ops.listen, "--ops-listen").await?;
+    let (listener, address) = bind(config.ops.listen, "--ops-listen")?;
     let component = lifecycle.register("operations", Stage::Log, STOP_BUDGET);
     tokio::spawn(serve(listener, operations, ServeOptions::of_ops(config), component));
     Ok(address)

@@ -39,7 +39,7 @@
 //!         .route("/api/events/{id}/join", post(join))
 //!         .merge(public_health_router(lifecycle.clone()));
 //!     let router = Edge::new(&config, parts).around(routes);
-//!     let listener = tokio::net::TcpListener::bind(config.http.listen).await?;
+//!     let listener = listen(config.http.listen)?;
 //!     let component = lifecycle.register("http", Stage::Http, config.ops.shutdown_budget);
 //!     let options = ServeOptions::of(&config, http_metrics);
 //!     tokio::spawn(serve(listener, router, options, component));
@@ -81,5 +81,5 @@ pub use self::problem_page::{AskedPage, ProblemPages};
 pub use self::query::{PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, Page, Query};
 pub use self::rate_limit::{AccountLimit, CallerKey, KeyLimit, RateDecision, RateLimits};
 pub use self::request_id::RequestId;
-pub use self::server::{ServeOptions, serve};
+pub use self::server::{ServeOptions, listen, serve};
 pub use self::trace_context::TraceContext;

@@ -19,7 +19,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tower::Service;
 
@@ -29,6 +29,10 @@ use crate::telemetry::HttpMetrics;
 
 /// Largest head of a request.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Connections that the operating system takes for us while we are busy, as far as it lets us
+/// (`net.core.somaxconn`). Of those beyond, clients try again after a second, and then ever more seldom.
+const BACKLOG: u32 = 4_096;
 
 /// How long to wait before taking connections again when the machine has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -73,6 +77,15 @@ impl ServeOptions {
             metrics: None,
         }
     }
+}
+
+/// A listener with room for a rush in its queue.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restart takes the port while ended connections are still remembered.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves until the component is told to stop and every accepted request is answered. The

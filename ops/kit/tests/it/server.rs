@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use cityevents_kit::http::{ServeOptions, serve};
+use cityevents_kit::http::{ServeOptions, listen, serve};
 use cityevents_kit::lifecycle::{DrainReport, Lifecycle, Stage};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 /// For what takes less than a second.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -23,7 +23,7 @@ const OPTIONS: ServeOptions = ServeOptions {
 };
 
 async fn start(router: Router, options: ServeOptions) -> (SocketAddr, Lifecycle) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let lifecycle = Lifecycle::new();
     let component = lifecycle.register("http", Stage::Http, 2 * LONGEST);
@@ -101,6 +101,34 @@ async fn stopping_under_load_cuts_no_accepted_request() {
     let (begun, answered) = (begun.load(Ordering::SeqCst), answered.load(Ordering::SeqCst));
     assert_eq!(begun, answered, "every request that reached a handler was answered in full");
     assert!(begun > 1_000);
+}
+
+/// Everything happens in one thread, so that the server is told to stop before it has looked at its
+/// socket: the operating system has taken more connections than a task may accept without a pause.
+#[tokio::test]
+async fn connections_that_wait_when_the_server_stops_are_answered() {
+    const WAITING: usize = 200;
+    let options = ServeOptions {
+        connections_max: 2 * WAITING as u32,
+        drain_notice: Duration::ZERO,
+        ..OPTIONS
+    };
+    let router = Router::new().route("/", get(async || "done"));
+    let (address, lifecycle) = start(router, options).await;
+    let waiting: Vec<_> = (0..WAITING)
+        .map(|_| {
+            let mut stream = std::net::TcpStream::connect(address).unwrap();
+            std::io::Write::write_all(&mut stream, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+            stream.set_nonblocking(true).unwrap();
+            TcpStream::from_std(stream).unwrap()
+        })
+        .collect();
+    assert!(lifecycle.drain(2 * LONGEST).await.is_clean());
+    for mut stream in waiting {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("done"), "{answer}");
+    }
 }
 
 #[tokio::test]
