@@ -85,6 +85,11 @@ impl Buckets {
         }
     }
 
+    /// Reads where counting begins to look.
+    pub(super) fn touch(&self) -> u32 {
+        self.entries.last().copied().unwrap_or_default()
+    }
+
     /// Takes one back out of an hour. One that is not kept any more is gone anyway.
     pub(super) fn remove(&mut self, kind: Happening, hour: u32) {
         let Some(age) = self.latest.checked_sub(hour) else { return };

@@ -46,6 +46,11 @@ impl Known {
     pub(super) fn rank(&self) -> Rank {
         (Reverse(self.score), self.start, self.id)
     }
+
+    /// Reads something of every part that an engagement looks at.
+    pub(super) fn touch(&self) -> u64 {
+        self.since.as_millis() as u64 ^ u64::from(self.category.0) ^ u64::from(self.has_changed)
+    }
 }
 
 /// Hashes ids, which are random already.

@@ -19,12 +19,14 @@ mod snapshot;
 mod state;
 mod task;
 mod verdict;
+mod warm;
 
 pub use self::metrics::TrendingMetrics;
 pub use self::score::{Figures, SCORE_ONE, days_until};
 pub use self::state::{AHEAD_MAX, Explained, LATE_MAX, SLOTS_MAX, Trending};
 pub use self::task::{Options, Topics, TrendingTask, make_task};
 pub use self::verdict::Verdict;
+pub use self::warm::TOGETHER;
 
 /// Names this topology in groups, snapshots, logs and metrics.
 pub const NAME: &str = "trending";

@@ -50,6 +50,12 @@ impl Seen {
         }
     }
 
+    /// Reads where [`Seen::insert`] begins to look.
+    pub(super) fn touch(&self, day: i64, mark: u64) -> u64 {
+        let table = self.days.iter().find(|(known, _)| *known == day);
+        table.and_then(|(_, table)| table.slots.get(home(&table.slots, mark)).copied()).unwrap_or(0)
+    }
+
     /// Forgets the days before this one.
     pub(super) fn forget_before(&mut self, day: i64) {
         if self.days.first().is_some_and(|(first, _)| *first < day) {
@@ -94,10 +100,14 @@ impl Table {
     }
 }
 
+/// Where to begin to look: the high bits say it, whatever the length is.
+const fn home(slots: &[u64], mark: u64) -> usize {
+    ((mark as u128 * slots.len() as u128) >> 64) as usize
+}
+
 /// There is a free slot.
 fn put(slots: &mut [u64], mark: u64) -> bool {
-    // The high bits say where to begin, whatever the length is.
-    let mut place = ((u128::from(mark) * slots.len() as u128) >> 64) as usize;
+    let mut place = home(slots, mark);
     loop {
         match slots[place] {
             0 => {

@@ -369,6 +369,6 @@ pub struct Explained {
     pub hours: Vec<(Timestamp, u32, u32)>,
 }
 
-fn day_of(at: Timestamp) -> i64 {
+pub(super) fn day_of(at: Timestamp) -> i64 {
     at.as_millis().div_euclid(DAY_MS)
 }

@@ -26,12 +26,13 @@ use cityevents_runtime::log::{
 use cityevents_runtime::standby::Source;
 use cityevents_runtime::topology::Undecodable;
 use cityevents_schemas::message::{
-    Trend, UserSignal, decode_engagement, decode_link, encode_trend, encode_user_signal,
+    Engagement, Trend, UserSignal, decode_engagement, decode_link, encode_trend, encode_user_signal,
 };
 use cityevents_schemas::{DecodeError, ErrorClass};
 
 use super::metrics::TrendingMetrics;
 use super::state::Trending;
+use super::warm::TOGETHER;
 use super::{NAME, published, saved};
 use crate::registration::key_of;
 use crate::unreadable_fact;
@@ -247,27 +248,41 @@ impl TrendingTask {
     /// Folds the engagements at hand. Before the point where the group stands, what cannot be read
     /// is a dead letter already.
     fn fold_engagements(&mut self, is_new: bool) -> Result<(), TaskError> {
-        for record in std::mem::take(&mut self.records) {
-            match decode_engagement(record.value.as_deref().unwrap_or_default()) {
-                Ok(engagement) => {
-                    let stamp = Timestamp::from_millis(record.timestamp_ms);
-                    let verdict = self.state.fold_engagement(&engagement, stamp, &mut self.signals);
-                    if is_new {
-                        self.options.metrics.count(verdict);
-                        self.circuit.succeeded(1);
-                    }
-                }
-                Err(error) if error.class() == ErrorClass::Retry => {
-                    return Err(TaskError::Restart(format!(
-                        "the engagement at {} offset {} cannot be read now: {error}",
-                        self.engagement, record.offset
-                    )));
-                }
-                Err(error) if is_new => self.keep(&record, &error)?,
-                Err(_) => {}
+        for records in std::mem::take(&mut self.records).chunks(TOGETHER) {
+            let read =
+                |record: &Record| decode_engagement(record.value.as_deref().unwrap_or_default());
+            let read: Vec<_> = records.iter().map(read).collect();
+            self.state.warm(read.iter().flatten());
+            for (record, read) in records.iter().zip(read) {
+                self.fold_engagement(record, read, is_new)?;
             }
         }
         Ok(())
+    }
+
+    fn fold_engagement(
+        &mut self,
+        record: &Record,
+        read: Result<Engagement, DecodeError>,
+        is_new: bool,
+    ) -> Result<(), TaskError> {
+        match read {
+            Ok(engagement) => {
+                let stamp = Timestamp::from_millis(record.timestamp_ms);
+                let verdict = self.state.fold_engagement(&engagement, stamp, &mut self.signals);
+                if is_new {
+                    self.options.metrics.count(verdict);
+                    self.circuit.succeeded(1);
+                }
+                Ok(())
+            }
+            Err(error) if error.class() == ErrorClass::Retry => Err(TaskError::Restart(format!(
+                "the engagement at {} offset {} cannot be read now: {error}",
+                self.engagement, record.offset
+            ))),
+            Err(error) if is_new => self.keep(record, &error),
+            Err(_) => Ok(()),
+        }
     }
 
     fn keep(&mut self, record: &Record, error: &DecodeError) -> Result<(), TaskError> {

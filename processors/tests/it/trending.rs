@@ -74,6 +74,8 @@ fn fold(state: &mut Trending, op: &Op) -> Option<Verdict> {
             None
         }
         Op::Engagement(engagement, stamp) => {
+            // Of any event, at any time, in any state.
+            state.warm(std::iter::once(engagement));
             Some(state.fold_engagement(engagement, *stamp, &mut signals))
         }
     }

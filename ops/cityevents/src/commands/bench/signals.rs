@@ -18,7 +18,7 @@ use cityevents_domain::fact::{Change, EventCause, Fact, Outcome};
 use cityevents_domain::ids::{CommandId, EventId, UserId};
 use cityevents_domain::registration::{Registration, RegistrationCause, RegistrationStatus};
 use cityevents_domain::time::Timestamp;
-use cityevents_processors::trending::Trending;
+use cityevents_processors::trending::{TOGETHER, Trending};
 use cityevents_schemas::message::{
     Engagement, EngagementKind, Person, PersonKind, decode_engagement, encode_engagement,
 };
@@ -172,9 +172,13 @@ fn fold(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     while spent < plan.seconds && done < VIEWS_MAX {
         views(done, &mut block);
         let started = thread_cpu();
-        for (record, ..) in &block {
-            let engagement = decode_engagement(record)?;
-            state.fold_engagement(&engagement, now(), &mut signals);
+        for block in block.chunks(TOGETHER) {
+            let read = block.iter().map(|(record, ..)| decode_engagement(record));
+            let read = read.collect::<Result<Vec<_>, _>>()?;
+            state.warm(read.iter());
+            for engagement in &read {
+                state.fold_engagement(engagement, now(), &mut signals);
+            }
         }
         spent += thread_cpu() - started;
         signals.clear();
