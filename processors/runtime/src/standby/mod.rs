@@ -1,28 +1,25 @@
 //! A fold of one partition that follows its facts: what restore makes, what a warm standby keeps
 //! up to date, and what snapshots are taken from.
 
+mod fold;
 mod pool;
+mod reading;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::gauge::Gauge;
 
+use self::fold::Fold;
 pub use self::pool::{Lease, StandbyPool};
-use crate::chain::{COMMANDS_HEADER, ChainReader, Cursor};
+use self::reading::read_up_to;
+use crate::chain::{ChainReader, Cursor};
 use crate::follower::{Follower, LinkedRecord, Position};
 use crate::log::clock::Clock;
-use crate::log::{Log, LogError, LogErrorKind, PollLimit, TopicPartition};
+use crate::log::{Log, LogError, PollLimit, TopicPartition};
 use crate::metrics::RuntimeMetrics;
 use crate::snapshot::{Description, SnapshotError, SnapshotStore};
 use crate::topology::{Topology, Undecodable};
-
-/// Facts read at once while catching up.
-const CATCH_UP: PollLimit = PollLimit { records: 16_384, bytes: 8 << 20 };
-/// How long one read may wait while catching up to a watermark that is known to be there.
-const CATCH_UP_WAIT: Duration = Duration::from_secs(5);
-/// Reads in a row that may bring nothing: a reader tells an end that was reached before more came.
-const EMPTY_READS_MAX: u32 = 3;
 
 /// What a partition's fold needs to know of its surroundings.
 #[derive(Clone)]
@@ -91,21 +88,9 @@ pub enum FoldError {
 pub struct Standby<T> {
     source: Source,
     partition: u32,
-    topology: T,
+    fold: Fold<T>,
     follower: Follower,
-    /// The command topic as it was at the start.
-    command_topic_id: String,
-    /// Why this fold must not be used any more.
-    broken: Option<Broken>,
-    links_since_snapshot: u64,
     buffer: Vec<LinkedRecord>,
-}
-
-/// A fold that did not take a link lacks it for ever.
-#[derive(Debug, Clone)]
-enum Broken {
-    Undecodable { offset: u64, error: Undecodable },
-    OtherCommands,
 }
 
 impl<T: Topology> Standby<T> {
@@ -160,11 +145,8 @@ impl<T: Topology> Standby<T> {
         let mut standby = Self {
             source: source.clone(),
             partition,
-            topology,
+            fold: Fold::new(topology, source.log.describe(&source.commands)?.id),
             follower,
-            command_topic_id: source.log.describe(&source.commands)?.id,
-            broken: None,
-            links_since_snapshot: 0,
             buffer: Vec::new(),
         };
         let start = from.map_or(0, |position| position.offset);
@@ -197,10 +179,7 @@ impl<T: Topology> Standby<T> {
             follower: Follower::open(&*source.log, &facts, None, clock, metrics)?,
             source: source.clone(),
             partition,
-            topology,
-            command_topic_id: source.log.describe(&source.commands)?.id,
-            broken: None,
-            links_since_snapshot: 0,
+            fold: Fold::new(topology, source.log.describe(&source.commands)?.id),
             buffer: Vec::new(),
         })
     }
@@ -215,22 +194,12 @@ impl<T: Topology> Standby<T> {
 
     fn catch_up_showing(&mut self, high: u64, remaining: &Gauge) -> Result<(), FoldError> {
         self.check_fold()?;
-        let mut empty_reads = 0;
-        while self.follower.offset() < high {
-            let before = self.follower.offset();
-            remaining.set(i64::try_from(high - before).unwrap_or(i64::MAX));
-            let records = CATCH_UP.records.min((high - before) as usize);
-            self.poll(PollLimit { records, ..CATCH_UP }, CATCH_UP_WAIT)?;
-            empty_reads = if self.follower.offset() > before { 0 } else { empty_reads + 1 };
-            if empty_reads >= EMPTY_READS_MAX {
-                let message = format!(
-                    "{} does not give the records below its watermark {high}, stopped at {before}",
-                    self.follower.partition()
-                );
-                return Err(LogError::new(LogErrorKind::TimedOut, message).into());
-            }
-        }
-        Ok(())
+        let Self { follower, fold, .. } = self;
+        read_up_to(follower, high, |left, links| {
+            remaining.set(i64::try_from(left).unwrap_or(i64::MAX));
+            fold.take(links)
+        })?;
+        self.check_fold()
     }
 
     /// Waits up to `timeout` for facts and folds them. Returns how many records were read.
@@ -241,43 +210,18 @@ impl<T: Topology> Standby<T> {
         self.check_fold()?;
         self.buffer.clear();
         let followed = self.follower.poll(limit, timeout, &mut self.buffer)?;
-        for linked in self.buffer.drain(..) {
-            // Only the genesis names the command topic.
-            let commands = || linked.record.headers.get_text(COMMANDS_HEADER);
-            if linked.is_genesis && commands() != Some(&self.command_topic_id) {
-                self.broken = Some(Broken::OtherCommands);
-                break;
-            }
-            let value = linked.record.value.as_deref().unwrap_or_default();
-            if let Err(error) = self.topology.fold(value) {
-                self.broken = Some(Broken::Undecodable { offset: linked.record.offset, error });
-                break;
-            }
-            self.links_since_snapshot += 1;
-        }
+        self.fold.take(self.buffer.drain(..));
         self.check_fold()?;
         Ok(followed.records)
     }
 
     fn check_fold(&self) -> Result<(), FoldError> {
-        let Some(broken) = self.broken.clone() else {
-            return Ok(());
-        };
-        let partition = self.follower.partition().clone();
-        Err(match broken {
-            Broken::Undecodable { offset, error } if error.is_temporary => {
-                FoldError::NotNow { partition, offset, error }
-            }
-            Broken::Undecodable { offset, error } => {
-                FoldError::Undecodable { partition, offset, error }
-            }
-            Broken::OtherCommands => FoldError::OtherCommands { partition },
-        })
+        self.fold.check(self.follower.partition())
     }
 
     /// Whether the command topic is still the one that the facts were decided from.
     pub(crate) fn check_commands(&self) -> Result<(), FoldError> {
-        if self.source.log.describe(&self.source.commands)?.id == self.command_topic_id {
+        if self.source.log.describe(&self.source.commands)?.id == self.fold.command_topic_id {
             return Ok(());
         }
         Err(FoldError::OtherCommands { partition: self.follower.partition().clone() })
@@ -293,11 +237,11 @@ impl<T: Topology> Standby<T> {
         else {
             return Ok(None);
         };
-        let state = self.topology.encode_state();
+        let state = self.fold.topology.encode_state();
         let description = Description {
             topology: self.source.topology.to_owned(),
-            fold_version: self.topology.fold_version(),
-            command_topic_id: self.command_topic_id.clone(),
+            fold_version: self.fold.topology.fold_version(),
+            command_topic_id: self.fold.command_topic_id.clone(),
             fact_topic_id: self.source.log.describe(&self.source.facts)?.id,
             partition: self.partition,
             fact_offset: position.offset,
@@ -306,13 +250,13 @@ impl<T: Topology> Standby<T> {
             state_bytes: state.len() as u64,
         };
         let name = store.put(&description, &state)?;
-        self.links_since_snapshot = 0;
+        self.fold.links_since_snapshot = 0;
         Ok(Some(name))
     }
 
     /// Links folded since the restore or the last snapshot.
     pub const fn links_since_snapshot(&self) -> u64 {
-        self.links_since_snapshot
+        self.fold.links_since_snapshot
     }
 
     /// Where the fold stands; `None` before the chain's genesis.
@@ -327,7 +271,7 @@ impl<T: Topology> Standby<T> {
 
     /// The folded state.
     pub const fn topology(&self) -> &T {
-        &self.topology
+        &self.fold.topology
     }
 
     pub(crate) const fn source(&self) -> &Source {
@@ -339,7 +283,7 @@ impl<T: Topology> Standby<T> {
     }
 
     pub(crate) fn into_topology(self) -> T {
-        self.topology
+        self.fold.topology
     }
 }
 

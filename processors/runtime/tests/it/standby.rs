@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cityevents_runtime::host::{Ownership, Task as _, TaskError};
 use cityevents_runtime::log::{Log as _, LogErrorKind, PollLimit, TopicPartition};
-use cityevents_runtime::standby::{Standby, StandbyPool};
+use cityevents_runtime::standby::{FoldError, Standby, StandbyPool};
 use cityevents_runtime::topology::Topology as _;
 use cityevents_runtime::worker::Worker;
 
@@ -96,6 +96,30 @@ fn a_standby_passes_what_does_not_count() {
 }
 
 #[test]
+fn a_long_way_is_read_ahead_to_the_same_state_or_the_same_refusal() {
+    let world = World::new();
+    let mut owner = world.worker();
+    world.send(&["add a", "same", "add b"]);
+    run(&mut owner).unwrap();
+    // Nothing of it counts, and all of it has to be read.
+    let facts = TopicPartition::new(FACTS, 0);
+    let mut zombie = world.log.producer("zombie").unwrap();
+    zombie.append(&facts, vec![text("junk"); 100_000]).unwrap();
+    world.send(&["add c"]);
+    run(&mut owner).unwrap();
+    let restored = world.restore();
+    assert_eq!(restored.topology().state, owner.topology().state);
+    let high = world.log.watermarks(&facts).unwrap().high;
+    assert!(high > 100_000);
+    assert_eq!(restored.position().unwrap().offset, high);
+
+    world.log.delete_topic(COMMANDS).unwrap();
+    world.log.create_topic(&spec(COMMANDS, 1)).unwrap();
+    let refused = Standby::restore(&world.source, 0, || world.toy()).map(drop);
+    assert!(matches!(refused, Err(FoldError::OtherCommands { .. })), "{refused:?}");
+}
+
+#[test]
 fn a_warm_standby_does_not_take_over_from_another_command_topic() {
     let world = World::new();
     let mut owner = world.worker();
@@ -152,9 +176,10 @@ fn records_that_are_no_links_or_repeated_ones_make_nobody_stuck() {
 
 #[test]
 fn a_log_that_does_not_answer_makes_the_restore_try_again() {
-    let error = TaskError::from(cityevents_runtime::standby::FoldError::Log(
-        cityevents_runtime::log::LogError::new(LogErrorKind::Unavailable, "away"),
-    ));
+    let error = TaskError::from(FoldError::Log(cityevents_runtime::log::LogError::new(
+        LogErrorKind::Unavailable,
+        "away",
+    )));
     assert_eq!(error, TaskError::Restart("away".into()));
 }
 

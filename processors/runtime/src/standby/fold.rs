@@ -1,0 +1,71 @@
+//! What a topology makes of the links that count, and whether it can go on.
+
+use crate::chain::COMMANDS_HEADER;
+use crate::follower::LinkedRecord;
+use crate::log::TopicPartition;
+use crate::topology::{Topology, Undecodable};
+
+use super::FoldError;
+
+/// A topology with the links that it has folded.
+pub(super) struct Fold<T> {
+    pub(super) topology: T,
+    /// The command topic as it was at the start.
+    pub(super) command_topic_id: String,
+    pub(super) links_since_snapshot: u64,
+    /// Why this fold must not be used any more.
+    broken: Option<Broken>,
+}
+
+/// A fold that did not take a link lacks it for ever.
+#[derive(Debug, Clone)]
+enum Broken {
+    Undecodable { offset: u64, error: Undecodable },
+    OtherCommands,
+}
+
+impl<T: Topology> Fold<T> {
+    pub(super) const fn new(topology: T, command_topic_id: String) -> Self {
+        Self { topology, command_topic_id, links_since_snapshot: 0, broken: None }
+    }
+
+    /// Folds links. Whether it could: see [`Fold::check`] for why not.
+    pub(super) fn take(&mut self, links: impl IntoIterator<Item = LinkedRecord>) -> bool {
+        for linked in links {
+            if let Err(broken) = self.fold(&linked) {
+                self.broken = Some(broken);
+                return false;
+            }
+            self.links_since_snapshot += 1;
+        }
+        true
+    }
+
+    fn fold(&mut self, linked: &LinkedRecord) -> Result<(), Broken> {
+        let record = &linked.record;
+        // Only the genesis names the command topic.
+        let commands = || record.headers.get_text(COMMANDS_HEADER);
+        if linked.is_genesis && commands() != Some(&self.command_topic_id) {
+            return Err(Broken::OtherCommands);
+        }
+        let folded = self.topology.fold(record.value.as_deref().unwrap_or_default());
+        folded.map_err(|error| Broken::Undecodable { offset: record.offset, error })
+    }
+
+    /// Whether it has every link that it was given.
+    pub(super) fn check(&self, partition: &TopicPartition) -> Result<(), FoldError> {
+        let Some(broken) = self.broken.clone() else {
+            return Ok(());
+        };
+        let partition = partition.clone();
+        Err(match broken {
+            Broken::Undecodable { offset, error } if error.is_temporary => {
+                FoldError::NotNow { partition, offset, error }
+            }
+            Broken::Undecodable { offset, error } => {
+                FoldError::Undecodable { partition, offset, error }
+            }
+            Broken::OtherCommands => FoldError::OtherCommands { partition },
+        })
+    }
+}
