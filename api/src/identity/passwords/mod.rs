@@ -2,29 +2,28 @@
 //!
 //! Argon2id with 19 MiB, two passes and one lane (OWASP Password Storage Cheat Sheet, 2025; RFC
 //! 9106). Hashes of bcrypt, from an earlier platform, are checked too, and replaced when somebody
-//! signs in. The threads are few, their queue is short and the system runs them after everything
-//! else, so that many logins at once take neither the processors nor the memory that joins need; who
-//! finds the queue full comes again later.
+//! signs in. There is a thread for each processor, so that nothing idles while somebody waits to sign
+//! in; their queue is short and the system runs them after everything else, so that many logins at
+//! once take neither the processors nor the memory that joins need. Who finds the queue full comes
+//! again later.
 //!
 //! Whoever is refused has cost the same, so that time does not tell who has an account: one run of
 //! argon2id, and one of bcrypt too, from the moment at which this process has met a hash of bcrypt.
 
+mod argon2id;
 mod rules;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use argon2::Params;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
-use argon2::{Algorithm, Argon2, Params, Version};
 
+use self::argon2id::{Argon2id, params};
 pub use self::rules::{BYTES_MAX, Password, PasswordError};
 use crate::threads::{Pool, PoolFull};
-
-const MEMORY_KIB: u32 = 19 * 1_024;
-const PASSES: u32 = 2;
-const LANES: u32 = 1;
 
 /// What came of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,13 +70,13 @@ pub struct Hashed {
 }
 
 impl Passwords {
-    /// Starts half as many threads as there are processors.
+    /// Starts a thread for each processor.
     ///
     /// # Errors
     /// When a thread cannot be started.
     pub fn start() -> std::io::Result<Self> {
         let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let pool = Pool::start("passwords", (processors / 2).max(1))?;
+        let pool = Pool::start("passwords", processors)?;
         let hasher = Hasher::new().map_err(std::io::Error::other)?;
         Ok(Self { pool, hasher: Arc::new(hasher) })
     }
@@ -140,7 +139,7 @@ impl Hasher {
 
     fn hash(&self, password: &[u8]) -> Result<String, HashingError> {
         self.argon2_runs.fetch_add(1, Ordering::Relaxed);
-        let hashed = argon2()?.hash_password(password);
+        let hashed = Argon2id.hash_password(password);
         Ok(hashed.map_err(|error| failed(&error))?.to_string())
     }
 
@@ -167,14 +166,13 @@ impl Hasher {
     fn check_argon2(&self, password: &[u8], kept: Option<&str>) -> Result<Checked, HashingError> {
         let parsed = PasswordHash::new(kept.unwrap_or(&self.nobody));
         let parsed = parsed.map_err(|error| failed(&error))?;
-        let argon2 = argon2()?;
         self.argon2_runs.fetch_add(1, Ordering::Relaxed);
-        let is_right = argon2.verify_password(password, &parsed).is_ok() && kept.is_some();
+        let is_right = Argon2id.verify_password(password, &parsed).is_ok() && kept.is_some();
         if !is_right {
             self.run_bcrypt_too(password)?;
             return Ok(Checked::Wrong);
         }
-        let ours = argon2.params();
+        let ours = params().map_err(|error| failed(&error))?;
         let is_ours = Params::try_from(&parsed).is_ok_and(|params| {
             (params.m_cost(), params.t_cost(), params.p_cost())
                 == (ours.m_cost(), ours.t_cost(), ours.p_cost())
@@ -194,11 +192,6 @@ impl Hasher {
     }
 }
 
-fn argon2() -> Result<Argon2<'static>, HashingError> {
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| failed(&error))?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
-}
-
 /// The cost of a hash of bcrypt: `$2b$12$…`.
 fn cost_of(kept: &str) -> Result<u32, HashingError> {
     let cost = kept.split('$').nth(2).and_then(|cost| cost.parse().ok());
@@ -211,6 +204,9 @@ fn failed(error: &dyn std::fmt::Display) -> HashingError {
 
 #[cfg(test)]
 mod tests {
+    use argon2::password_hash::CustomizedPasswordHasher as _;
+    use argon2::{Algorithm, Argon2, Version};
+
     use super::*;
 
     const RIGHT: &str = "correct horse battery";
@@ -228,6 +224,18 @@ mod tests {
         assert_eq!(check(RIGHT.as_bytes()), Ok(Checked::Right { upgraded: None }));
         assert_eq!(check(b"correct horse batterz"), Ok(Checked::Wrong));
         assert_ne!(kept, hasher.hash(RIGHT.as_bytes()).unwrap(), "each has a salt of its own");
+    }
+
+    #[test]
+    fn hashes_are_those_of_the_plain_function_whatever_was_computed_before() {
+        let params = [(64, 1, 1), (19 * 1_024, 2, 1), (128, 3, 2), (64, 1, 1)];
+        for (memory_kib, passes, lanes) in params {
+            let params = Params::new(memory_kib, passes, lanes, None).unwrap();
+            let plain = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
+            let expected = plain.hash_password_with_salt(RIGHT.as_bytes(), &[7; 16]).unwrap();
+            let hashed = Argon2id.hash_password_with_params(RIGHT.as_bytes(), &[7; 16], params);
+            assert_eq!(hashed.unwrap().to_string(), expected.to_string());
+        }
     }
 
     #[test]
