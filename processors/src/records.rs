@@ -3,6 +3,10 @@
 //!
 //! Progress is a row as well, written behind all rows up to it, so a crash at any point writes some
 //! rows twice and misses none.
+//!
+//! Where the facts were carried from other topics, rows and progress of those may be in the same tables,
+//! with greater offsets than those that come now. What is written is younger all the same, and progress of
+//! the others is none.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +19,7 @@ use cityevents_views::{Mutation, ProgressRow, Views, WriteTimestamp};
 use futures::executor::block_on;
 
 use crate::from_views;
+use crate::replay::carry;
 
 /// Records taken at once.
 const BATCH: PollLimit = PollLimit { records: 2_048, bytes: 2 << 20 };
@@ -64,6 +69,8 @@ pub struct RecordConsumer<S> {
     place: TopicPartition,
     reader: Box<dyn Reader>,
     sink: S,
+    /// Later than all offsets of the topics that the facts were carried from; 0 if they were not.
+    younger_by: u64,
     done: u64,
     backlog: Backlog,
     records: Vec<Record>,
@@ -82,7 +89,10 @@ impl<S: RecordSink> RecordConsumer<S> {
     ) -> Result<Self, TaskError> {
         let place = TopicPartition::new(options.topic.clone(), partition);
         let progress = options.views.progress.progress(options.name.to_owned(), partition);
-        let written = block_on(progress).map_err(from_views)?.map(|row| row.next_offset);
+        let younger_by = carry::carried_at(&*source.log, &source.facts)?.unwrap_or(0);
+        let written = block_on(progress).map_err(from_views)?;
+        let written = written.filter(|row| row.cursor == cursor_of(younger_by));
+        let written = written.map(|row| row.next_offset);
         let marks = source.log.watermarks(&place)?;
         if let Some(written) = written.filter(|written| *written > marks.high) {
             return Err(TaskError::Stop(format!(
@@ -98,12 +108,18 @@ impl<S: RecordSink> RecordConsumer<S> {
             options: options.clone(),
             reader,
             sink,
+            younger_by,
             done,
             backlog: Backlog::new(place.topic.clone()),
             place,
             records: Vec::new(),
         })
     }
+}
+
+/// Tells progress in these topics from that in those that the facts were carried from.
+fn cursor_of(younger_by: u64) -> String {
+    if younger_by == 0 { String::new() } else { format!("carried at {younger_by}") }
 }
 
 impl<S: RecordSink> Task for RecordConsumer<S> {
@@ -123,9 +139,12 @@ impl<S: RecordSink> Task for RecordConsumer<S> {
             projection: self.options.name.to_owned(),
             partition: self.place.partition,
             next_offset: next,
-            cursor: String::new(),
+            cursor: cursor_of(self.younger_by),
         };
         rows.push(Mutation::new(progress, WriteTimestamp(next)));
+        for row in &mut rows {
+            row.timestamp.0 += self.younger_by;
+        }
         block_on(self.options.views.write.write(rows)).map_err(from_views)?;
         self.done = next;
         Ok(())

@@ -7,6 +7,11 @@
 //! dropped and counted. So the first linked record wins for every reader, for ever, and no broker
 //! transaction is needed.
 //!
+//! A chain may begin with facts that were decided in other topics and *carried* here, with another
+//! number of partitions perhaps. Carried links close no command; they stand behind a genesis that says
+//! so, and a last one *seals* them: only then may commands be decided. The chain that they come from
+//! ends with a link behind which nothing can stand.
+//!
 //! This is the only file that knows the rule. Restore, standby, projection, publisher, replay and
 //! audit all read through [`ChainReader`]; only [`ChainWriter`] makes links.
 
@@ -22,11 +27,17 @@ const LINK_VERSION: u8 = 1;
 /// Bytes of the header: version, kind, offset, previous, digest.
 const LINK_BYTES: usize = 34;
 
+/// The offset of a chain whose facts are still being carried here.
+const CARRYING: i64 = -2;
+/// The offset of a chain whose facts were carried into other topics and which goes on there.
+const ENDED: i64 = i64::MAX - 1;
+
 /// Where a chain stands: everything up to command `offset` is closed, and `digest` stands for the
 /// whole history until there.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
-    /// The last command closed; −1 before the first.
+    /// The last command closed; −1 before the first. See [`Cursor::is_carrying`] and
+    /// [`Cursor::is_ended`] for two that are no commands.
     pub offset: i64,
     /// 128 bits of BLAKE3 over the digest before and the link.
     pub digest: [u8; 16],
@@ -35,7 +46,17 @@ pub struct Cursor {
 impl Cursor {
     /// The next command to decide.
     pub const fn next_command(&self) -> u64 {
-        (self.offset + 1) as u64
+        if self.is_carrying() { 0 } else { (self.offset + 1) as u64 }
+    }
+
+    /// Whether facts are still being carried here from other topics: nothing may be decided yet.
+    pub const fn is_carrying(&self) -> bool {
+        self.offset == CARRYING
+    }
+
+    /// Whether the chain has ended: its facts go on in other topics.
+    pub const fn is_ended(&self) -> bool {
+        self.offset == ENDED
     }
 
     /// The cursor as text, for the metadata of a committed offset.
@@ -58,7 +79,7 @@ impl Cursor {
             *byte = u8::from_str_radix(digest.get(2 * index..2 * index + 2)?, 16).ok()?;
         }
         // Behind the last offset there would be no next command.
-        let offset = offset.parse().ok().filter(|offset| (-1..i64::MAX).contains(offset))?;
+        let offset = offset.parse().ok().filter(|offset| (CARRYING..i64::MAX).contains(offset))?;
         Some(Self { offset, digest: bytes })
     }
 }
@@ -73,6 +94,7 @@ impl fmt::Debug for Cursor {
 enum Kind {
     Link = 0,
     Genesis = 1,
+    Carried = 2,
 }
 
 /// The header of a link.
@@ -114,6 +136,7 @@ impl Link {
         let kind = match bytes[1] {
             0 => Kind::Link,
             1 => Kind::Genesis,
+            2 => Kind::Carried,
             _ => return None,
         };
         let number =
@@ -160,6 +183,8 @@ pub enum Linked {
     Genesis,
     /// It counts.
     Link,
+    /// It counts, and was decided in other topics: it closes no command here.
+    Carried,
     /// It does not count.
     Dropped(DropReason),
 }
@@ -218,24 +243,32 @@ impl ChainReader {
         let value = record.value.as_deref().unwrap_or_default();
         let before = match (self.cursor, link.kind) {
             (None, Kind::Genesis) => NOTHING,
-            (None, Kind::Link) => return Linked::Dropped(DropReason::Ahead),
+            (None, Kind::Link | Kind::Carried) => return Linked::Dropped(DropReason::Ahead),
             (Some(_), Kind::Genesis) => return Linked::Dropped(DropReason::Behind),
-            (Some(cursor), Kind::Link) => cursor,
+            (Some(cursor), Kind::Link | Kind::Carried) => cursor,
         };
         if link.previous != before.offset {
             let is_behind = link.previous < before.offset;
             let reason = if is_behind { DropReason::Behind } else { DropReason::Ahead };
             return Linked::Dropped(reason);
         }
-        let closes_something = link.kind == Kind::Genesis || link.cursor.offset > before.offset;
+        let goes_on = match link.kind {
+            Kind::Genesis => true,
+            Kind::Link => !before.is_carrying() && link.cursor.offset > before.offset,
+            Kind::Carried => before.is_carrying() && link.cursor.offset <= NOTHING.offset,
+        };
         let follows = Link::new(link.kind, &before, link.cursor.offset, value) == link;
         #[cfg(feature = "testing")]
         let follows = follows || self.ignores_digest;
-        if !closes_something || !follows {
+        if !goes_on || !follows {
             return Linked::Dropped(DropReason::OtherHistory);
         }
         self.cursor = Some(link.cursor);
-        if link.kind == Kind::Genesis { Linked::Genesis } else { Linked::Link }
+        match link.kind {
+            Kind::Genesis => Linked::Genesis,
+            Kind::Link => Linked::Link,
+            Kind::Carried => Linked::Carried,
+        }
     }
 }
 
@@ -301,9 +334,35 @@ impl ChainWriter {
         headers.push(LINK_HEADER, &link.encode());
     }
 
+    /// The header of the link that begins a chain into which facts of other topics are carried.
+    pub fn genesis_to_carry(command_topic_id: &str, value: &[u8], headers: &mut HeadersBuilder) {
+        let link = Link::new(Kind::Genesis, &NOTHING, CARRYING, value);
+        headers.push(COMMANDS_HEADER, command_topic_id.as_bytes());
+        headers.push(LINK_HEADER, &link.encode());
+    }
+
     /// Makes the next link: it closes everything up to command `offset`.
     pub fn link(&mut self, offset: u64, value: &[u8], headers: &mut HeadersBuilder) {
-        let link = Link::new(Kind::Link, &self.tip, offset as i64, value);
+        self.make(Kind::Link, offset as i64, value, headers);
+    }
+
+    /// Makes the next link of a fact that was decided in other topics.
+    pub fn carry(&mut self, value: &[u8], headers: &mut HeadersBuilder) {
+        self.make(Kind::Carried, CARRYING, value, headers);
+    }
+
+    /// Makes the link that says that all facts are carried: from here on commands are decided.
+    pub fn seal(&mut self, value: &[u8], headers: &mut HeadersBuilder) {
+        self.make(Kind::Carried, NOTHING.offset, value, headers);
+    }
+
+    /// Makes the last link of a chain whose facts were carried into other topics.
+    pub fn end(&mut self, value: &[u8], headers: &mut HeadersBuilder) {
+        self.make(Kind::Link, ENDED, value, headers);
+    }
+
+    fn make(&mut self, kind: Kind, offset: i64, value: &[u8], headers: &mut HeadersBuilder) {
+        let link = Link::new(kind, &self.tip, offset, value);
         headers.push(LINK_HEADER, &link.encode());
         self.tip = link.cursor;
         self.in_flight.push_back(link.cursor);
@@ -413,6 +472,54 @@ mod tests {
         let mut headers = HeadersBuilder::default();
         writer.link(offset, value, &mut headers);
         record(offset + 1, value, headers)
+    }
+
+    fn made(offset: u64, make: impl FnOnce(&mut HeadersBuilder)) -> Record {
+        let mut headers = HeadersBuilder::default();
+        make(&mut headers);
+        record(offset, b"value", headers)
+    }
+
+    #[test]
+    fn carried_links_stand_before_all_others_and_nothing_is_decided_before_they_are_sealed() {
+        let mut reader = ChainReader::default();
+        let genesis = made(0, |headers| ChainWriter::genesis_to_carry("id", b"value", headers));
+        assert_eq!(reader.accept(&genesis), Linked::Genesis);
+        let begun = reader.cursor().unwrap();
+        assert!(begun.is_carrying());
+        assert_eq!((begun.next_command(), Cursor::parse(&begun.to_text())), (0, Some(begun)));
+        let mut writer = ChainWriter::new(begun, 1);
+        let carried = made(1, |headers| writer.carry(b"value", headers));
+        assert_eq!(reader.accept(&carried), Linked::Carried);
+        // Somebody who would decide already, from what is here so far.
+        let mut early = ChainWriter::new(reader.cursor().unwrap(), 2);
+        let decided = made(2, |headers| early.link(0, b"value", headers));
+        assert_eq!(reader.accept(&decided), Linked::Dropped(DropReason::OtherHistory));
+        let seal = made(3, |headers| writer.seal(b"value", headers));
+        let late = made(4, |headers| writer.carry(b"value", headers));
+        assert_eq!(reader.accept(&seal), Linked::Carried);
+        assert_eq!(reader.cursor().map(|cursor| cursor.offset), Some(-1));
+        assert_eq!(reader.accept(&carried), Linked::Dropped(DropReason::Behind));
+        assert_eq!(reader.accept(&late), Linked::Dropped(DropReason::OtherHistory));
+        let mut writer = ChainWriter::new(reader.cursor().unwrap(), 5);
+        let decided = made(5, |headers| writer.link(0, b"value", headers));
+        assert_eq!(reader.accept(&decided), Linked::Link);
+    }
+
+    #[test]
+    fn behind_the_end_of_a_chain_nothing_counts() {
+        let (mut reader, mut writer) = started();
+        let mut other = ChainWriter::new(writer.tip(), 1);
+        let end = made(1, |headers| writer.end(b"value", headers));
+        assert_eq!(reader.accept(&end), Linked::Link);
+        let ended = reader.cursor().unwrap();
+        assert!(ended.is_ended());
+        assert_eq!(Cursor::parse(&ended.to_text()), Some(ended));
+        // Who did not know of it, and who does.
+        for writer in [&mut other, &mut writer] {
+            let link = made(2, |headers| writer.link(7, b"value", headers));
+            assert!(matches!(reader.accept(&link), Linked::Dropped(_)));
+        }
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct LinkedRecord {
     pub cursor: Cursor,
     /// Whether it begins the chain.
     pub is_genesis: bool,
+    /// Whether it was decided in other topics: it closes no command of this one.
+    pub is_carried: bool,
 }
 
 /// What a poll came to.
@@ -114,12 +116,13 @@ impl Follower {
                         self.ahead_since_ms.get_or_insert(self.clock.now_ms());
                     }
                 }
-                (Linked::Genesis | Linked::Link, Some(cursor)) => {
+                (_, Some(cursor)) => {
                     self.ahead_since_ms = None;
                     let is_genesis = linked == Linked::Genesis;
-                    out.push(LinkedRecord { record, cursor, is_genesis });
+                    let is_carried = linked == Linked::Carried;
+                    out.push(LinkedRecord { record, cursor, is_genesis, is_carried });
                 }
-                (Linked::Genesis | Linked::Link, None) => {}
+                (_, None) => {}
             }
         }
         Ok(Followed { end_of_partition: polled.end_of_partition, records })

@@ -204,7 +204,8 @@ impl PartitionAudit {
         report: &mut Report,
     ) -> Result<(), AuditError> {
         let before = self.chain.cursor();
-        match self.chain.accept(record) {
+        let linked = self.chain.accept(record);
+        match linked {
             Linked::Dropped(_) => {
                 report.unlinked += 1;
                 return Ok(());
@@ -219,7 +220,7 @@ impl PartitionAudit {
                 }
                 return Ok(());
             }
-            Linked::Link => report.links += 1,
+            Linked::Link | Linked::Carried => report.links += 1,
         }
         let value = record.value.as_deref().unwrap_or_default();
         let link = decode_link(value).map_err(|error| AuditError::Undecodable {
@@ -227,9 +228,13 @@ impl PartitionAudit {
             offset: record.offset,
             reason: error.to_string(),
         })?;
-        let first = before.map_or(0, |cursor| cursor.next_command());
-        let last = self.chain.cursor().map_or(first, |cursor| cursor.next_command());
-        self.check_verdicts(log, record.offset, &link, first..last, report)?;
+        // What was decided in other topics has its commands there, and the end of a chain none.
+        let is_ended = self.chain.cursor().is_some_and(|cursor| cursor.is_ended());
+        if linked == Linked::Link && !is_ended {
+            let first = before.map_or(0, |cursor| cursor.next_command());
+            let last = self.chain.cursor().map_or(first, |cursor| cursor.next_command());
+            self.check_verdicts(log, record.offset, &link, first..last, report)?;
+        }
         if let Some(fact) = &link.fact {
             report.facts += 1;
             self.model

@@ -143,7 +143,8 @@ impl Notifier {
             unreadable_fact(&place, &error)
         })?;
         let Some(fact) = decoded.fact else { return Ok(()) };
-        if fact.at + BEGAN_SLACK < self.began {
+        // What was decided in other topics was told from there.
+        if link.is_carried || fact.at + BEGAN_SLACK < self.began {
             return Ok(());
         }
         let about = (fact.event, fact.event_seq);

@@ -136,7 +136,8 @@ mod tests {
             value: Some(value.into()),
             headers: Headers::empty(),
         };
-        LinkedRecord { record, cursor: cursor(offset as i64), is_genesis: false }
+        let cursor = cursor(offset as i64);
+        LinkedRecord { record, cursor, is_genesis: false, is_carried: false }
     }
 
     fn given(until: Until) -> (Vec<(usize, u64)>, Option<Position>, bool) {

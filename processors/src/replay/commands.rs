@@ -126,7 +126,7 @@ impl Again<'_> {
     fn take(&mut self, facts: &TopicPartition, linked: &LinkedRecord) -> Result<(), TaskError> {
         if linked.is_genesis {
             // Commands before it are of no chain.
-            self.before = linked.cursor.offset;
+            self.before = linked.cursor.offset.max(-1);
             return Ok(());
         }
         let value = linked.record.value.as_deref().unwrap_or_default();
@@ -135,6 +135,12 @@ impl Again<'_> {
             .map_err(|error| unreadable_fact(&format!("{facts} offset {place}"), &error))?;
         let closed: BTreeMap<u64, Closed> =
             link.closed.into_iter().map(|closed| (closed.offset, closed)).collect();
+        if linked.is_carried || linked.cursor.is_ended() {
+            // Decided in other topics, or the word that it goes on there: no command is answered.
+            self.before = linked.cursor.offset.max(-1);
+            link.fact.iter().for_each(|fact| self.state.apply(fact));
+            return Ok(());
+        }
         let last = linked.cursor.offset;
         for offset in self.before + 1..=last {
             let logged = match (closed.get(&(offset as u64)), &link.fact) {

@@ -8,6 +8,7 @@
 //! in no log or are forgotten on demand; they stay where they are.
 
 mod bounded;
+pub mod carry;
 pub mod commands;
 pub mod compare;
 mod part;
@@ -80,7 +81,7 @@ impl Replay {
             while let Some(part) = self.parts.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let mut part = part.lock();
                 while !part.come().is_done {
-                    if !self.waits_for_turn(deadline) {
+                    if !waits_for_turn(&self.pace, deadline) {
                         return Ok(());
                     }
                     let records = part.step()?;
@@ -103,21 +104,21 @@ impl Replay {
     pub fn come(&self) -> Vec<Come> {
         self.parts.iter().map(|part| part.lock().come()).collect()
     }
+}
 
-    /// Waits until the rate allows for a batch; `false` when the time is over.
-    fn waits_for_turn(&self, deadline: Instant) -> bool {
-        loop {
-            let now = Instant::now();
-            if now >= deadline {
-                return false;
+/// Waits until the rate allows for a batch; `false` when the time is over.
+fn waits_for_turn(pace: &Mutex<Pace>, deadline: Instant) -> bool {
+    loop {
+        let now = Instant::now();
+        if now >= deadline {
+            return false;
+        }
+        let due = pace.lock().due();
+        match due.filter(|due| *due > now) {
+            Some(due) => {
+                std::thread::sleep(due.min(deadline).duration_since(now).min(PAUSE_MAX));
             }
-            let due = self.pace.lock().due();
-            match due.filter(|due| *due > now) {
-                Some(due) => {
-                    std::thread::sleep(due.min(deadline).duration_since(now).min(PAUSE_MAX))
-                }
-                None => return true,
-            }
+            None => return true,
         }
     }
 }

@@ -224,6 +224,7 @@ impl TrendingTask {
 
     fn fold_facts(&mut self, timeout: Duration) -> Result<usize, TaskError> {
         self.links.clear();
+        let mut carried = Vec::new();
         let followed = self.follower.poll(BATCH, timeout, &mut self.links)?;
         let first_at_ms = self.links.first().map(|link| link.record.timestamp_ms);
         self.backlog.taken(first_at_ms, followed.end_of_partition);
@@ -234,7 +235,9 @@ impl TrendingTask {
                 unreadable_fact(&place, &error)
             })?;
             if let Some(fact) = &link.fact {
-                self.state.fold_fact(fact, &mut self.signals);
+                // Signals of what was decided in other topics came from there.
+                let out_already = linked.is_carried.then_some(&mut carried);
+                self.state.fold_fact(fact, out_already.unwrap_or(&mut self.signals));
             }
         }
         Ok(followed.records)

@@ -39,6 +39,7 @@ mod previews;
 mod replay;
 mod replay_commands;
 mod replay_drop;
+mod replay_facts;
 mod replay_switch;
 mod rows;
 mod security;

@@ -38,6 +38,7 @@ mod readiness;
 mod rebuilt_registry;
 mod registry;
 mod replay;
+mod replay_facts;
 mod rotation;
 #[path = "../it/smtp_sink.rs"]
 mod smtp_sink;

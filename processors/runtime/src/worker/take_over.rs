@@ -46,6 +46,7 @@ impl<T: Topology> Worker<T> {
             let reason = format!("the genesis of {fact_partition} is written but does not count");
             return Err(TaskError::Restart(reason));
         };
+        check_chain(&fact_partition, cursor)?;
         let next = first_command(&source, &command_partition, cursor, options.skip_expired)?;
         let commands = source.log.reader(&command_partition, next, Isolation::Uncommitted)?;
         let name = format!("{}-{partition}", source.topology);
@@ -81,6 +82,23 @@ impl<T: Topology> Worker<T> {
             stopping: None,
         })
     }
+}
+
+/// Whether the chain is one that goes on here.
+fn check_chain(facts: &TopicPartition, cursor: Cursor) -> Result<(), TaskError> {
+    if cursor.is_carrying() {
+        return Err(TaskError::Stop(format!(
+            "facts are being carried into {facts} and not all are there: nothing is decided before \
+             `cityevents replay facts PREFIX --switch` has sealed it"
+        )));
+    }
+    if cursor.is_ended() {
+        return Err(TaskError::Stop(format!(
+            "the facts of {facts} were carried into other topics and go on there: start with the \
+             log.prefix and the log.partitions of those"
+        )));
+    }
+    Ok(())
 }
 
 /// Whether a link can go to the partition that has its command's number, and whether the log says

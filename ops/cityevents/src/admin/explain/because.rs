@@ -17,10 +17,10 @@ use super::text;
 pub(super) struct Standing {
     event: Option<Event>,
     counters: Counters,
-    /// The command that the counters are of.
-    counted_by: u64,
-    /// The command that the row of the event is of.
-    changed_by: u64,
+    /// The command that the counters are of; `None` when it is in other topics.
+    counted_by: Option<u64>,
+    /// The command that the row of the event is of; `None` when it is in other topics.
+    changed_by: Option<u64>,
     /// Who is kept out, since when, until when and by which command.
     out: BTreeMap<UserId, Out>,
 }
@@ -28,12 +28,12 @@ pub(super) struct Standing {
 struct Out {
     since: Timestamp,
     until: Option<Timestamp>,
-    by: u64,
+    by: Option<u64>,
 }
 
 impl Standing {
     /// A fact that a command made.
-    pub(super) fn take(&mut self, fact: &Fact, command: u64) {
+    pub(super) fn take(&mut self, fact: &Fact, command: Option<u64>) {
         (self.counters, self.counted_by) = (fact.counters, command);
         for change in &fact.changes {
             match change {
@@ -75,26 +75,25 @@ impl Standing {
                 };
                 let Counters { active, waiting, .. } = self.counters;
                 Some(format!(
-                    "{active} of {places} places were taken and {waiting} of {} waited, since \
-                     command {}",
+                    "{active} of {places} places were taken and {waiting} of {} waited, since {}",
                     fields.waitlist_limit(),
-                    self.counted_by
+                    named(self.counted_by)
                 ))
             }
             Refusal::Banned | Refusal::RemovedByOrganizer => {
                 let Out { since, until, by } = self.out.get(user?)?;
                 let until = until.map(|until| format!(" until {}", text(until)));
                 let until = until.unwrap_or_default();
-                Some(format!("kept out since {}{until}, by command {by}", text(*since)))
+                Some(format!("kept out since {}{until}, by {}", text(*since), named(*by)))
             }
             Refusal::NotOpenYet { opens_at } => Some(format!("it opens at {}", text(*opens_at))),
             Refusal::EventEnded => Some(format!("it ended at {}", text(event?.fields.end_time))),
             Refusal::EventCanceled | Refusal::EventNotPublished | Refusal::InvalidState => {
                 let status = event?.status.as_str();
-                Some(format!("it was {status} since command {}", self.changed_by))
+                Some(format!("it was {status} since {}", named(self.changed_by)))
             }
             Refusal::VersionConflict { current } => {
-                Some(format!("it had version {current} since command {}", self.changed_by))
+                Some(format!("it had version {current} since {}", named(self.changed_by)))
             }
             Refusal::AlreadyCheckedIn { first_at } => {
                 Some(format!("the first time was at {}", text(*first_at)))
@@ -107,4 +106,8 @@ impl Standing {
             | Refusal::NotJoined => None,
         }
     }
+}
+
+fn named(command: Option<u64>) -> String {
+    command.map_or("a command in earlier topics".to_owned(), |offset| format!("command {offset}"))
 }

@@ -122,7 +122,8 @@ pub fn steps(
     while follower.poll_below(high, READ, READ_WAIT, &mut links)? {
         for linked in &links {
             let link = decode_link(linked.record.value.as_deref().unwrap_or_default())?;
-            let last = linked.cursor.offset.max(0) as u64;
+            // What was decided in other topics has its command there.
+            let last = (!linked.is_carried).then(|| linked.cursor.offset.max(0) as u64);
             told.take(&link, &linked.record, last, &mut commands)?;
         }
         progress(follower.offset(), high);
@@ -143,7 +144,7 @@ impl Told<'_> {
         &mut self,
         link: &Link,
         record: &Record,
-        last: u64,
+        last: Option<u64>,
         commands: &mut Commands<'_>,
     ) -> anyhow::Result<()> {
         for closed in &link.closed {
@@ -158,7 +159,7 @@ impl Told<'_> {
             return Ok(());
         };
         if self.user.is_none_or(|user| is_about(fact, user)) {
-            let asked = commands.find(last)?;
+            let asked = last.map(|last| commands.find(last)).transpose()?.flatten();
             self.steps.push(self.fact_step(fact, asked.as_ref(), last, record));
         }
         self.standing.take(fact, last);
@@ -188,7 +189,13 @@ impl Told<'_> {
         })
     }
 
-    fn fact_step(&self, fact: &Fact, asked: Option<&Asked>, offset: u64, link: &Record) -> Value {
+    fn fact_step(
+        &self,
+        fact: &Fact,
+        asked: Option<&Asked>,
+        offset: Option<u64>,
+        link: &Record,
+    ) -> Value {
         let changes = fact.changes.iter().filter(|change| concerns(change, self.user));
         let changes: Vec<_> = changes.map(change_text).collect();
         json!({

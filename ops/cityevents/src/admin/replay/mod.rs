@@ -6,6 +6,7 @@
 mod begin;
 mod diff;
 mod drop;
+mod facts;
 mod show;
 mod status;
 mod switch;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use cityevents_domain::ids::EventId;
+use cityevents_processors::replay::carry::Carry;
 use cityevents_processors::replay::{Come, Replay, commands};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -76,6 +78,32 @@ pub enum ReplayQuestion {
     },
     /// What this program would have decided.
     Commands,
+    /// Makes new topics for facts, or finds them again, and tells how much there is to do.
+    FactsBegin {
+        /// Their prefix.
+        prefix: String,
+        /// How many partitions they get; `None`: they are there already.
+        partitions: Option<u32>,
+    },
+    /// Goes on for a while.
+    FactsGo {
+        /// Which topics.
+        prefix: String,
+        /// At most so many facts a second.
+        rate: Option<u32>,
+        /// About so long.
+        for_ms: u64,
+    },
+    /// Whether each event has the same state there.
+    FactsDiff {
+        /// Which topics.
+        prefix: String,
+    },
+    /// Ends the old topics: life goes on in the new ones.
+    FactsSwitch {
+        /// Which topics.
+        prefix: String,
+    },
     /// What they say of an event.
     Show {
         /// Which tables.
@@ -85,9 +113,9 @@ pub enum ReplayQuestion {
     },
 }
 
-/// Replays that are under way in this process.
+/// Replays that are under way in this process: into tables by name, into topics by prefix.
 #[derive(Default)]
-pub struct Replays(Mutex<BTreeMap<TablesName, Arc<Replay>>>);
+pub struct Replays(Mutex<BTreeMap<TablesName, Arc<Replay>>>, Mutex<BTreeMap<String, Arc<Carry>>>);
 
 /// Answers.
 pub(super) fn replay(
@@ -131,6 +159,23 @@ pub(super) fn replay(
             status::status(context, of.as_ref())
         }
         ReplayQuestion::Commands => decide_again(context, progress),
+        ReplayQuestion::FactsBegin { prefix, partitions } => {
+            Ok(told(&facts::begin(context, prefix, *partitions)?.come()))
+        }
+        ReplayQuestion::FactsGo { prefix, rate, for_ms } => {
+            let carry = facts::under_way(context, prefix)?;
+            let worked = carry.run(Duration::from_millis(*for_ms), *rate);
+            let come = carry.come();
+            if worked.is_err() || come.iter().all(|come| come.is_done) {
+                facts::forget(context, prefix);
+            }
+            worked?;
+            Ok(told(&come))
+        }
+        ReplayQuestion::FactsDiff { prefix } => {
+            Ok(serde_json::to_value(facts::diff(context, prefix, progress)?)?)
+        }
+        ReplayQuestion::FactsSwitch { prefix } => facts::switch(context, prefix, progress),
         ReplayQuestion::Show { name: of, event } => {
             let event: EventId = event.parse()?;
             show::show(context, &name(of)?, event)

@@ -2,6 +2,7 @@
 
 mod decisions;
 mod diff;
+mod facts;
 mod rebuild;
 
 use std::process::ExitCode;
@@ -10,6 +11,7 @@ use cityevents_domain::ids::EventId;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
+use self::facts::FactsArguments;
 use super::cell;
 use crate::admin::replay::ReplayQuestion;
 use crate::admin::{self, Question};
@@ -72,6 +74,8 @@ pub enum ReplayAction {
     /// Decide the logged commands once more, with this program, and tell what it would have decided
     /// otherwise; fails when there is anything. Writes nothing
     Commands,
+    /// Carry the facts into new topics, also with another number of partitions
+    Facts(FactsArguments),
     /// What they say of an event
     Show {
         /// Which tables
@@ -87,6 +91,7 @@ pub(super) fn run(arguments: &ReplayArguments) -> anyhow::Result<ExitCode> {
     let format = arguments.place.output;
     match (&arguments.action, &arguments.into) {
         (Some(ReplayAction::Commands), _) => decisions::run(&config, format),
+        (Some(ReplayAction::Facts(asked)), _) => facts::run(&config, asked, format),
         (Some(ReplayAction::Switch { name, reason, .. }), _) => {
             let (to, force, by) = (name.clone(), reason.clone(), who());
             let question = Question::Replay(ReplayQuestion::Switch { to, force, by });
