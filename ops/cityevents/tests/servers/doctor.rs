@@ -17,7 +17,7 @@ fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-fn cluster(folder: &Path) -> Cluster {
+fn cluster(brokers: &str, name: &str, folder: &Path) -> Cluster {
     let secret = folder.join("secret");
     std::fs::write(&secret, "c29tZXRoaW5nIHRoYXQgbm9ib2R5IGtub3dzIDEyMzQ=").unwrap();
     set_mode(&secret, 0o600);
@@ -28,9 +28,9 @@ fn cluster(folder: &Path) -> Cluster {
     };
     let (host, port) =
         stack::smtp("").split_once(':').map(|(h, p)| (h.to_owned(), p.to_owned())).unwrap();
-    Cluster::new("doctor")
+    Cluster::at(brokers, name)
         .setting("CITYEVENTS__SCYLLA__NODES", stack::cassandra())
-        .setting("CITYEVENTS__SCYLLA__KEYSPACE", format!("doctor_{}", std::process::id()))
+        .setting("CITYEVENTS__SCYLLA__KEYSPACE", format!("{name}_{}", std::process::id()))
         .setting(
             "CITYEVENTS__SCYLLA__REPLICATION",
             "{'class': 'SimpleStrategy', 'replication_factor': 1}",
@@ -74,7 +74,7 @@ fn assert_red(said: &Said, expected: &[&str]) {
 #[test]
 fn a_cluster_as_it_should_be_is_green_and_each_fault_is_red_in_its_own_row() {
     let folder = tempfile::tempdir().unwrap();
-    let cluster = cluster(folder.path());
+    let cluster = cluster(&stack::kafka(), "doctor", folder.path());
     assert_red(&doctor(&cluster, &[]), &["signing keys", "topics", "tables", "schema registry"]);
     cluster.run(&["topics", "create"]).good();
     cluster.run(&["views", "migrate"]).good();
@@ -117,4 +117,50 @@ fn a_cluster_as_it_should_be_is_green_and_each_fault_is_red_in_its_own_row() {
     let short = [("retention.ms", "60000"), ("message.timestamp.type", "LogAppendTime")];
     cluster.kafka.set(&cluster.commands(), &short);
     assert_red(&doctor(&cluster, &[]), &["retention"]);
+}
+
+#[test]
+fn a_broker_that_speaks_tls_and_wants_a_password_is_green_and_in_the_clear_it_is_red() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = cluster(&stack::kafka_tls(""), "doctor_tls", folder.path());
+    let file = folder.path().join("city.toml");
+    let write = |security: &str, password: &str| {
+        let text = format!(
+            "[kafka.properties]\n\"security.protocol\" = \"{security}\"\n\
+             \"sasl.mechanism\" = \"SCRAM-SHA-512\"\n\"ssl.ca.location\" = \"{}\"\n\
+             \"sasl.username\" = \"{}\"\n\"sasl.password\" = \"{password}\"\n",
+            stack::kafka_tls("_CA"),
+            stack::kafka_tls("_USER")
+        );
+        std::fs::write(&file, text).unwrap();
+        set_mode(&file, 0o600);
+    };
+    let password = stack::kafka_tls("_PASSWORD");
+    let run = |arguments: &[&str]| {
+        cluster.run(&[arguments, &["--config", file.to_str().unwrap()]].concat())
+    };
+    let production = ["doctor", "--production", "--accept", "copies", "--output", "json"];
+    write("SASL_SSL", &password);
+    run(&["topics", "create"]).good();
+    run(&["views", "migrate"]).good();
+    run(&["account", "create", "--email", "root@example.org"]).good();
+    let said = run(&production);
+    assert_red(&said, &[]);
+    let rows: Vec<Value> = serde_json::from_str(&said.out).unwrap();
+    let found = |check: &str| {
+        let row = rows.iter().find(|row| row["check"] == check).unwrap();
+        assert_eq!(row["verdict"], "ok", "{row}");
+        row["found"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(found("broker security"), "sasl_ssl");
+    assert!(found("log").contains(&stack::kafka_tls("")), "{rows:?}");
+    found("topics");
+    run(&["doctor", "--accept", "copies"]).good();
+
+    write("SASL_SSL", "wrong");
+    let said = run(&production);
+    assert_red(&said, &["log"]);
+    assert!(said.out.contains("sasl.password") && !said.out.contains("wrong"), "{said:?}");
+    write("PLAINTEXT", &password);
+    assert_red(&run(&production), &["broker security", "log"]);
 }

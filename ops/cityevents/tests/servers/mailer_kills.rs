@@ -24,12 +24,14 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
 struct Role<'a> {
     cluster: &'a Cluster,
+    /// Names of processes, one after the other; the last one stays.
+    names: Vec<&'static str>,
     views: Views,
     process: Option<Process<'a>>,
 }
 
 impl<'a> Role<'a> {
-    fn start(cluster: &'a Cluster) -> Self {
+    fn start(cluster: &'a Cluster, names: Vec<&'static str>) -> Self {
         let options = ScyllaOptions {
             nodes: vec![stack::cassandra()],
             keyspace: cluster.setting_of("CITYEVENTS__SCYLLA__KEYSPACE").to_owned(),
@@ -39,7 +41,7 @@ impl<'a> Role<'a> {
         let breaker = Breaker::new("tables", BreakerOptions::default(), &metrics);
         let registry = MetricsRegistry::new("test", "");
         let views = RUNTIME.block_on(Views::scylla(options, breaker, &registry)).unwrap();
-        let mut role = Self { cluster, views, process: None };
+        let mut role = Self { cluster, names, views, process: None };
         role.restart();
         role
     }
@@ -60,25 +62,43 @@ impl Mailer for Role<'_> {
     }
 
     fn restart(&mut self) {
-        let process = Process::start_named(self.cluster, "mailer", "mailer-1");
+        let name = if self.names.len() > 1 { self.names.remove(0) } else { self.names[0] };
+        let process = Process::start_named(self.cluster, "mailer", name);
         self.process = Some(process.until_ready());
     }
 }
 
 #[test]
 fn kills_of_the_mailer_on_servers_lose_no_mail_and_double_only_those_in_doubt() {
+    lose_none_and_double_only_those_in_doubt("kills", KILLS, vec!["mailer-1"]);
+}
+
+#[test]
+fn a_mailer_under_another_name_sends_what_a_killed_one_had_claimed_and_counts_it() {
+    lose_none_and_double_only_those_in_doubt(
+        "renamed",
+        2,
+        vec!["mailer-1", "mailer-2", "mailer-3"],
+    );
+}
+
+fn lose_none_and_double_only_those_in_doubt(
+    keyspace: &str,
+    kills: usize,
+    names: Vec<&'static str>,
+) {
     let mut random = mail_burst::random();
     let sink = Sink::start(&mail_burst::PUTS_OFF);
-    let (mut cluster, _) = people::cluster("kills");
+    let (mut cluster, _) = people::cluster(keyspace);
     for (name, value) in mail_burst::settings(&sink) {
         cluster = cluster.setting(name, value);
     }
     let cluster = cluster.setting("CITYEVENTS__LIMITS__ENABLED", "false");
     let others = "ingest,api,registration,projection,notifier";
     let others = Process::start_with(&cluster, others).until_ready();
-    let mut mailer = Role::start(&cluster);
+    let mut mailer = Role::start(&cluster, names);
     let burst = Burst::begin(others.http);
-    let doubts = mail_burst::kill_again_and_again(&sink, &mut mailer, &mut random, KILLS);
+    let doubts = mail_burst::kill_again_and_again(&sink, &mut mailer, &mut random, kills);
     burst.wait_for_all(&sink, || mailer.process.as_ref().unwrap().log());
     let rows = poll_for(|| {
         let rows = mail_burst::lag_rows(&cluster.run(&["lag", "--output", "json"]));

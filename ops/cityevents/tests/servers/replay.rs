@@ -70,6 +70,19 @@ fn tables_are_made_anew_compared_and_made_the_live_ones_under_traffic_and_back_a
     wait_for(&cluster, "main", &event, 6);
     cluster.run(&["replay", "diff", "night"]).good();
     cluster.run(&["replay", "commands"]).good();
+
+    // Nobody needs the others any more.
+    cluster.run(&["replay", "drop", "dawn"]).failed(1, &["there are no tables dawn"]);
+    cluster.run(&["replay", "drop", "main"]).failed(1, &["never dropped"]);
+    cluster.run(&["replay", "drop", "night"]).good();
+    assert!(shown(&cluster, "night", &event).is_none());
+    assert_eq!(join(other.http, &people[7], &event).status, 200);
+    wait_for(&cluster, "main", &event, 7);
+    // By the same name again; and live ones stay.
+    cluster.run(&["replay", "--into", "night"]).good();
+    cluster.run(&["replay", "switch", "night"]).good();
+    cluster.run(&["replay", "drop", "night"]).failed(1, &["night are the live tables"]);
+    assert_eq!(wait_for(&cluster, "night", &event, 7)["active"], 7);
     front.stop();
     other.stop();
 }

@@ -14,6 +14,11 @@ pub fn kafka() -> String {
     address("CITYEVENTS_STACK_KAFKA")
 }
 
+/// Kafka that speaks TLS and wants a password, and something about it.
+pub fn kafka_tls(what: &str) -> String {
+    address(&format!("CITYEVENTS_STACK_KAFKA_TLS{what}"))
+}
+
 /// Cassandra.
 pub fn cassandra() -> String {
     address("CITYEVENTS_STACK_CASSANDRA")
