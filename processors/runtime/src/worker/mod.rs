@@ -52,6 +52,9 @@ pub struct WorkerOptions {
     pub circuit: CircuitPolicy,
     /// Goes on behind commands that the log threw away undecided, rather than stopping there.
     pub skip_expired: bool,
+    /// Time between two steps of one long effect, so that what follows the facts keeps up and others
+    /// get their turn.
+    pub step_every: Duration,
     /// Spans of decisions whose traces are kept.
     pub spans: Spans,
     /// A rule left out on purpose.
@@ -69,6 +72,7 @@ impl WorkerOptions {
             in_flight_bytes_max: 16 << 20,
             circuit: CircuitPolicy::default(),
             skip_expired: false,
+            step_every: Duration::ZERO,
             spans: Spans::off(),
             #[cfg(feature = "testing")]
             broken: None,

@@ -5,6 +5,7 @@
 //! log time is given again later and later.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -30,18 +31,28 @@ struct Outstanding {
 
 /// The deadlines that have a tick on its way.
 #[derive(Debug, Default)]
-pub(super) struct Ticks(BTreeMap<(Bytes, i64), Outstanding>);
+pub(super) struct Ticks {
+    outstanding: BTreeMap<(Bytes, i64), Outstanding>,
+    /// Between two steps of one long effect.
+    step_every_ms: i64,
+}
 
 impl Ticks {
+    /// A deadline that is still there after a step waits so long for the next one.
+    pub(super) fn paced(step_every: Duration) -> Self {
+        let step_every_ms = i64::try_from(step_every.as_millis()).unwrap_or(i64::MAX);
+        Self { outstanding: BTreeMap::new(), step_every_ms }
+    }
+
     /// Of the deadlines that are due, those that get a tick now.
     pub(super) fn choose(&mut self, due: Vec<Due>, now_ms: i64) -> Vec<Due> {
         let still_due: std::collections::BTreeSet<_> =
             due.iter().map(|due| (due.key.clone(), due.deadline_ms)).collect();
-        self.0.retain(|deadline, _| still_due.contains(deadline));
+        self.outstanding.retain(|deadline, _| still_due.contains(deadline));
         let mut chosen = Vec::new();
         for due in due {
             let outstanding = self
-                .0
+                .outstanding
                 .entry((due.key.clone(), due.deadline_ms))
                 .or_insert(Outstanding { not_before_ms: now_ms, backoff_ms: BACKOFF_MIN_MS });
             if outstanding.not_before_ms <= now_ms {
@@ -52,7 +63,7 @@ impl Ticks {
         chosen
     }
 
-    /// A tick was decided. If it changed nothing the deadline waits before it gets another one.
+    /// A tick was decided. The deadline waits before it gets another one, if it is still there.
     pub(super) fn decided(
         &mut self,
         key: Option<&Bytes>,
@@ -65,9 +76,13 @@ impl Ticks {
             return;
         };
         let deadline = (key.clone(), i64::from_be_bytes(deadline));
+        let Some(outstanding) = self.outstanding.get_mut(&deadline) else { return };
         if changed {
-            self.0.remove(&deadline);
-        } else if let Some(outstanding) = self.0.get_mut(&deadline) {
+            *outstanding = Outstanding {
+                not_before_ms: now_ms.saturating_add(self.step_every_ms),
+                backoff_ms: BACKOFF_MIN_MS,
+            };
+        } else {
             outstanding.not_before_ms = now_ms + outstanding.backoff_ms;
             outstanding.backoff_ms = (outstanding.backoff_ms * 2).min(BACKOFF_MAX_MS);
         }
@@ -116,5 +131,23 @@ mod tests {
         ticks.choose(due(), now_ms);
         ticks.decided(Some(&key), &header(), true, now_ms);
         assert_eq!(ticks.choose(due(), now_ms).len(), 1, "the next step is due at once");
+    }
+
+    #[test]
+    fn a_long_effect_goes_on_at_its_pace_and_other_deadlines_do_not_wait_for_it() {
+        let mut ticks = Ticks::paced(Duration::from_millis(250));
+        let key = Bytes::from_static(b"key");
+        let mut now_ms = 10;
+        for _ in 0..3 {
+            assert_eq!(ticks.choose(due(), now_ms).len(), 1);
+            ticks.decided(Some(&key), &header(), true, now_ms);
+            assert_eq!(ticks.choose(due(), now_ms + 249).len(), 0);
+            let other = Due { key: Bytes::from_static(b"other"), ..due().remove(0) };
+            assert_eq!(ticks.choose([due(), vec![other]].concat(), now_ms + 249).len(), 1);
+            now_ms += 250;
+        }
+        // Over, and later there again.
+        assert_eq!(ticks.choose(Vec::new(), now_ms).len(), 0);
+        assert_eq!(ticks.choose(due(), now_ms).len(), 1);
     }
 }
