@@ -148,6 +148,13 @@ impl Link {
     }
 }
 
+/// Whether a record is of a chain into which facts are being carried, before the link that seals it. To
+/// look at the last one is no proof, and costs no more than a read.
+pub fn is_before_seal(record: &Record) -> bool {
+    let link = record.headers.get(LINK_HEADER).and_then(Link::decode);
+    link.is_some_and(|link| link.cursor.is_carrying())
+}
+
 /// What every chain starts from, before its genesis.
 const NOTHING: Cursor = Cursor { offset: -1, digest: [0; 16] };
 
@@ -496,6 +503,8 @@ mod tests {
         let decided = made(2, |headers| early.link(0, b"value", headers));
         assert_eq!(reader.accept(&decided), Linked::Dropped(DropReason::OtherHistory));
         let seal = made(3, |headers| writer.seal(b"value", headers));
+        let before = [&genesis, &carried, &decided, &seal].map(is_before_seal);
+        assert_eq!(before, [true, true, false, false]);
         let late = made(4, |headers| writer.carry(b"value", headers));
         assert_eq!(reader.accept(&seal), Linked::Carried);
         assert_eq!(reader.cursor().map(|cursor| cursor.offset), Some(-1));

@@ -87,7 +87,8 @@ async fn start_parts(
         topics::create_missing(&*log, &config.log.prefix, config.log.partitions)?;
     }
     tokio::task::block_in_place(|| {
-        topics::check(&*log, &config.log.prefix, config.log.partitions)
+        topics::check(&*log, &config.log.prefix, config.log.partitions)?;
+        topics::check_whole(&*log, &config.log.prefix)
     })?;
     let progress = Arc::new(ProjectionProgress::new(config.log.partitions));
     let workers =

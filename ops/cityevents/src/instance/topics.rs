@@ -6,10 +6,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cityevents_runtime::chain::is_before_seal;
 use cityevents_runtime::log::{
-    Cleanup, Copies, Log, LogError, LogErrorKind, TimestampKind, TopicDescription, TopicSpec,
+    Cleanup, Copies, Isolation, Log, LogError, LogErrorKind, PollLimit, TimestampKind,
+    TopicDescription, TopicPartition, TopicSpec,
 };
 use cityevents_schemas::catalog::{self, Topic, catalog};
+use cityevents_schemas::topic;
+
+/// Longest wait for a record that is known to be there.
+const READ_WAIT: Duration = Duration::from_secs(10);
 
 /// A topic that is not as the catalogue says.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -140,7 +146,7 @@ pub fn differences(
         let is_alone = counts.get(topic.group).is_none_or(|counts| counts.len() == 1);
         let fix = fix_of_partitions(topic, &actual, is_alone, copies.is_some());
         // Who writes and reads it asks how many there are.
-        let any_partitions = topic.name == catalog::topic::ACCOUNT_CHANGES.name;
+        let any_partitions = topic.name == topic::ACCOUNT_CHANGES.name;
         compare(&expected, &actual, copies, fix, any_partitions, &mut differences);
     }
     Ok(differences)
@@ -317,6 +323,35 @@ pub fn check(log: &dyn Log, prefix: &str, partitions: u32) -> Result<(), LogErro
         lines.join("; ")
     );
     Err(LogError::new(LogErrorKind::Configuration, message))
+}
+
+/// Whether all facts are there, in topics that they are carried into: nobody works before, since rows and
+/// mails would come of what is not whole. Looks at the first partition and at the last one, which is
+/// sealed last.
+///
+/// # Errors
+/// When they are not, or the log cannot be read.
+pub fn check_whole(log: &dyn Log, prefix: &str) -> Result<(), LogError> {
+    let facts: Arc<str> = topic::EVENT_FACTS.full_name(prefix).into();
+    let count = log.describe(&facts)?.spec.partitions;
+    for partition in BTreeSet::from([0, count - 1]) {
+        let place = TopicPartition::new(facts.clone(), partition);
+        let marks = log.watermarks(&place)?;
+        if marks.high == marks.low {
+            continue;
+        }
+        let mut reader = log.reader(&place, marks.high - 1, Isolation::Uncommitted)?;
+        let (mut last, limit) = (Vec::new(), PollLimit { records: 1, bytes: 1 << 20 });
+        reader.poll(limit, READ_WAIT, &mut last)?;
+        if last.first().is_some_and(is_before_seal) {
+            let message = format!(
+                "facts are being carried into {place}, and not all are there: `cityevents replay facts \
+                 {prefix} --switch` with the settings of the topics that they come from, then start again"
+            );
+            return Err(LogError::new(LogErrorKind::Configuration, message));
+        }
+    }
+    Ok(())
 }
 
 impl fmt::Display for Difference {

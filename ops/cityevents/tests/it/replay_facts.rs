@@ -102,6 +102,8 @@ fn facts_go_on_in_another_number_of_partitions_and_nobody_loses_their_place() {
     facts(data, &["--switch"]).failed(1, &["is in the group registration: stop every process"]);
     instance.stop();
 
+    let early = Instance::try_start(data, &NEW).err().unwrap();
+    assert!(early.err.contains("facts are being carried into two.event-facts/0"), "{early:?}");
     let switched = facts(data, &["--switch"]).json();
     assert_eq!((&switched["partitions"], &switched["commands"]), (&7.into(), &0.into()));
     assert_eq!(switched["facts"].as_u64(), Some(carried + 1), "the one who left: {switched}");

@@ -5,8 +5,8 @@ use cityevents_runtime::log::partitioner::partition_of;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, Process, poll_for};
-use crate::trends::{FRONT, post, publish, stage};
-use crate::web;
+use crate::trends::{FRONT, post, publish, stage_on};
+use crate::{stack, web};
 
 /// Events before.
 const EVENTS: usize = 6;
@@ -34,7 +34,10 @@ fn until_at_rest(cluster: &Cluster) {
 
 #[test]
 fn a_cluster_goes_on_with_another_number_of_partitions() {
-    let (cluster, people) = stage("repartition");
+    let cluster =
+        Cluster::new("repartition").setting("CITYEVENTS__REGISTRY__URL", stack::registry());
+    cluster.run(&["topics", "create"]).good();
+    let (cluster, people) = stage_on(cluster, "repartition");
     let (owner, people) = people.split_first().unwrap();
     let front = Process::start_with(&cluster, FRONT).until_ready();
     let events: Vec<_> =
@@ -53,14 +56,13 @@ fn a_cluster_goes_on_with_another_number_of_partitions() {
     facts(&["--switch"]).failed(1, &["registration: stop every process first"]);
     front.stop();
 
-    // Nothing is decided in topics that are not whole.
+    // Nobody works in topics that are not whole.
     let settings = [
         ("CITYEVENTS__LOG__PREFIX", &*prefix),
         ("CITYEVENTS__LOG__PARTITIONS", &PARTITIONS.to_string()),
     ];
-    let early = Process::start_otherwise(&cluster, "registration", "early", &settings);
-    early.until_not_ready("facts are being carried into");
-    early.stop();
+    let start = ["run", "--role", "projection", "--ops-listen", "127.0.0.1:0"];
+    cluster.run_with(&start, &settings).failed(1, &["facts are being carried into", "--switch"]);
     let switched = facts(&["--switch"]).json();
     let all = EVENTS * 5 + 1;
     assert_eq!(switched["facts"], all, "{switched}");
@@ -81,7 +83,7 @@ fn a_cluster_goes_on_with_another_number_of_partitions() {
     let cluster = cluster
         .setting("CITYEVENTS__LOG__PREFIX", prefix)
         .setting("CITYEVENTS__LOG__PARTITIONS", PARTITIONS.to_string());
-    assert_eq!(cluster.run(&["topics", "check", "--output", "json"]).json(), json!([]));
+    assert_eq!(cluster.run(&["topics", "create", "--output", "json"]).json(), json!([]));
     cluster.run(&["replay", "--into", "two"]).good();
     cluster.run(&["replay", "switch", "two", "--force", "--reason", "five partitions"]).good();
     let front = Process::start_with(&cluster, FRONT).until_ready();
