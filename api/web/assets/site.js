@@ -140,6 +140,7 @@ if (event) {
   // What the stream said last. A page that was asked for before may come after it.
   const said = {};
   const own = (panel) => $("[data-own]", panel)?.dataset.own;
+  const state = (panel) => $("[data-state]", panel)?.dataset.state;
   const fill = {
     counts(counts) {
       set("active", counts.active_participants);
@@ -159,8 +160,7 @@ if (event) {
   function isStale() {
     const { counts, participation } = said;
     const isFull = counts && (counts.free_places === 0 || counts.waitlist_count > 0);
-    const shown = $("[data-state]").dataset.state;
-    if (counts && shown !== `${counts.status} ${counts.ended} ${isFull}`) return true;
+    if (counts && state(document) !== `${counts.status} ${counts.ended} ${isFull}`) return true;
     return Boolean(participation) && own(document) !== participation.status;
   }
 
@@ -174,19 +174,27 @@ if (event) {
       $("#told", fresh).replaceWith($("#told"));
     }
     localTimes(fresh);
+    const focused = $("#standing").contains(document.activeElement) && document.activeElement;
     $("#standing").replaceChildren(...fresh.childNodes);
+    if (focused) {
+      const isTheSame = (other) => other.textContent === focused.textContent;
+      all(`#standing ${focused.localName}`).find(isTheSame)?.focus();
+    }
     for (const name in said) fill[name](said[name]);
     countDown();
   }
   // What was asked for before the panel changed is old: it is asked for again. While a request is
-  // being sent its own answer shows the panel.
+  // being sent its own answer shows the panel. One that says the same stays: somebody may be in it.
   let sending = false;
   async function look() {
     for (let asked; !sending && asked !== version;) {
       asked = version;
       const page = await fetched(address);
-      if (!sending && asked === version) return show(page);
+      if (!sending && asked === version) return saysTheSame(page) ? undefined : show(page);
     }
+  }
+  function saysTheSame(page) {
+    return own(page) === own(document) && state(page) === state(document);
   }
   // The panel is asked for until it is as the stream says.
   let refreshing = false;
