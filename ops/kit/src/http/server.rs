@@ -19,8 +19,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tower::Service;
 
 use crate::config::Config;
@@ -37,8 +38,9 @@ const BACKLOG: u32 = 4_096;
 /// How long to wait before taking connections again when the machine has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long connections that were taken last have for their first bytes to be read.
-const LAST_READ: Duration = Duration::from_millis(100);
+/// How long connections that nothing was heard of yet have for their first request when we stop: on a
+/// busy machine it may come a while after the connection.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
 /// How a listener behaves.
 #[derive(Clone)]
@@ -102,6 +104,7 @@ pub async fn serve(
         shutdown: shutdown.clone(),
         graceful: GracefulShutdown::new(),
         permits: Arc::new(Semaphore::new(options.connections_max as usize)),
+        unheard: watch::Sender::new(0),
         options: options.clone(),
     };
     component.ready();
@@ -119,7 +122,10 @@ pub async fn serve(
         }
     }
     server.take_last(listener);
-    tokio::time::sleep(LAST_READ).await;
+    // Whoever sends nothing is not waited for.
+    let mut unheard = server.unheard.subscribe();
+    let all_heard = unheard.wait_for(|connections| *connections == 0);
+    drop(tokio::time::timeout(FIRST_REQUEST, all_heard).await);
     let open = server.graceful.count();
     if tokio::time::timeout(options.drain_max, server.graceful.shutdown()).await.is_err() {
         tracing::warn!(connections_open = open, "connections were still open at the deadline");
@@ -133,7 +139,25 @@ struct Server {
     shutdown: Shutdown,
     graceful: GracefulShutdown,
     permits: Arc<Semaphore>,
+    /// Connections of which no request has come yet.
+    unheard: watch::Sender<usize>,
     options: ServeOptions,
+}
+
+/// Counts a connection until its first request has come, or it has ended without.
+struct Unheard(watch::Sender<usize>);
+
+impl Unheard {
+    fn begin(connections: &watch::Sender<usize>) -> Self {
+        connections.send_modify(|count| *count += 1);
+        Self(connections.clone())
+    }
+}
+
+impl Drop for Unheard {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 /// A connection, and its place among the open ones.
@@ -180,7 +204,9 @@ impl Server {
         // Answers are small and awaited; there is nothing to collect.
         let _ = stream.set_nodelay(true);
         let (router, shutdown) = (self.router.clone(), self.shutdown.clone());
+        let unheard = Mutex::new(Some(Unheard::begin(&self.unheard)));
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            drop(unheard.lock().take());
             request.extensions_mut().insert(ConnectInfo(peer));
             let answer = router.clone().call(request.map(Body::new));
             let shutdown = shutdown.clone();

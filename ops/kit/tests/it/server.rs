@@ -132,6 +132,24 @@ async fn connections_that_wait_when_the_server_stops_are_answered() {
 }
 
 #[tokio::test]
+async fn a_first_request_may_come_a_while_after_its_connection_when_the_server_stops() {
+    let options = ServeOptions { drain_notice: Duration::ZERO, ..OPTIONS };
+    let router = Router::new().route("/", get(async || "done"));
+    let (address, lifecycle) = start(router, options).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let sending = async {
+        // Until nobody listens any more: the server is about to close what is open.
+        while TcpStream::connect(address).await.is_ok() {}
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("done"), "{answer}");
+    };
+    let (report, ()) = tokio::join!(lifecycle.drain(2 * LONGEST), sending);
+    assert!(report.is_clean());
+}
+
+#[tokio::test]
 async fn a_client_that_sends_no_head_is_let_go() {
     let options = ServeOptions { header_timeout: Duration::from_millis(200), ..OPTIONS };
     let (address, lifecycle) = start(Router::new(), options).await;
