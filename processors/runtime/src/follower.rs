@@ -1,6 +1,6 @@
 //! Follows a chained partition: reads it, applies the reader rule, hands on the links that count.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::chain::{ChainReader, Cursor, DropReason, Linked};
 use crate::log::clock::Clock;
@@ -145,10 +145,15 @@ impl Follower {
         if before >= end {
             return Ok(false);
         }
-        self.poll(limit, timeout, out)?;
-        if self.offset() == before {
-            let reason = format!("{} gives nothing below {end}", self.partition);
-            return Err(LogError::new(LogErrorKind::TimedOut, reason));
+        let deadline = Instant::now() + timeout;
+        // What a poll brings may be no more than the word that an earlier end was reached.
+        while self.offset() == before {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let reason = format!("{} gives nothing below {end}", self.partition);
+                return Err(LogError::new(LogErrorKind::TimedOut, reason));
+            }
+            self.poll(limit, left, out)?;
         }
         Ok(true)
     }

@@ -1,6 +1,7 @@
 //! The end of carrying: old chains end, what is left is carried, new chains are sealed.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use cityevents_domain::time::Timestamp;
 use cityevents_runtime::host::TaskError;
@@ -10,7 +11,7 @@ use cityevents_runtime::log::{Isolation, Outgoing, Record, TopicPartition};
 
 use super::new::{New, origin};
 use super::old::Old;
-use super::{BATCH_FACTS, CARRIED_FROM_HEADER, Carry, EMPTY_READS_MAX, READ, READ_WAIT, append};
+use super::{BATCH_FACTS, CARRIED_FROM_HEADER, Carry, READ, READ_WAIT, append};
 
 impl Carry {
     /// Ends the old chains and seals the new ones; what was done before a kill is not done again, and
@@ -141,12 +142,13 @@ impl Carry {
     ) -> Result<Vec<Record>, TaskError> {
         let mut records = Vec::new();
         let mut reader = self.source.log.reader(place, first, Isolation::Uncommitted)?;
-        let mut empty_reads = 0;
+        let mut given_at = Instant::now();
         while reader.position() < high {
             let before = reader.position();
             reader.poll(READ, READ_WAIT, &mut records)?;
-            empty_reads = if reader.position() > before { 0 } else { empty_reads + 1 };
-            if empty_reads > EMPTY_READS_MAX {
+            if reader.position() > before {
+                given_at = Instant::now();
+            } else if given_at.elapsed() >= READ_WAIT {
                 return Err(TaskError::Restart(format!("{place} gives nothing below {high}")));
             }
         }

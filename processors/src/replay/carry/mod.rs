@@ -17,12 +17,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cityevents_runtime::chain::{ChainReader, Linked};
-use cityevents_runtime::follower::{Follower, LinkedRecord};
 use cityevents_runtime::host::TaskError;
 use cityevents_runtime::log::partitioner::partition_of;
 use cityevents_runtime::log::{
-    Delivery, Isolation, Log, LogErrorKind, Outgoing, PollLimit, Producer, TimestampKind,
-    TopicPartition,
+    Delivery, Isolation, Log, Outgoing, PollLimit, Producer, TimestampKind, TopicPartition,
 };
 use cityevents_runtime::standby::Source;
 use parking_lot::Mutex;
@@ -39,9 +37,7 @@ const BATCH_FACTS: usize = 4_096;
 /// Records read at once.
 const READ: PollLimit = PollLimit { records: 4_096, bytes: 4 << 20 };
 /// Longest wait for records that are known to be there.
-const READ_WAIT: Duration = Duration::from_secs(2);
-/// Reads in a row that may bring nothing below a watermark.
-const EMPTY_READS_MAX: u32 = 5;
+const READ_WAIT: Duration = Duration::from_secs(10);
 /// Longest wait for acknowledgements.
 const APPEND_WAIT: Duration = Duration::from_secs(30);
 
@@ -189,7 +185,10 @@ fn acknowledged(
 }
 
 /// Appends records of one partition and waits for them. Returns the offset of the last one.
-fn append(
+///
+/// # Errors
+/// When the log does not take them.
+pub fn append(
     producer: &mut dyn Producer,
     place: &TopicPartition,
     records: Vec<Outgoing>,
@@ -224,25 +223,6 @@ pub fn carried_at(log: &dyn Log, facts: &Arc<str>) -> Result<Option<u64>, TaskEr
     let is_genesis = chain.accept(first) == Linked::Genesis;
     let carries = is_genesis && chain.cursor().is_some_and(|cursor| cursor.is_carrying());
     Ok(carries.then(|| u64::try_from(first.timestamp_ms).unwrap_or(0)))
-}
-
-/// Reads links below an end. What comes first may be the word that an earlier end was reached.
-fn read_below(
-    follower: &mut Follower,
-    end: u64,
-    links: &mut Vec<LinkedRecord>,
-) -> Result<bool, TaskError> {
-    let mut empty_reads = 0;
-    loop {
-        match follower.poll_below(end, READ, READ_WAIT, links) {
-            Err(error)
-                if error.kind() == LogErrorKind::TimedOut && empty_reads < EMPTY_READS_MAX =>
-            {
-                empty_reads += 1;
-            }
-            read => return Ok(read?),
-        }
-    }
 }
 
 /// Whether the new topics fit together. Returns how many partitions they have.

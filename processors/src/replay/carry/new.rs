@@ -11,7 +11,7 @@ use cityevents_runtime::standby::Source;
 use cityevents_schemas::message::{Genesis, encode_link};
 
 use super::old::Carried;
-use super::{CARRIED_FROM_HEADER, Target, append, read_below};
+use super::{CARRIED_FROM_HEADER, READ, READ_WAIT, Target, append};
 use crate::replay::NAME;
 
 /// Writes one partition.
@@ -58,7 +58,7 @@ pub(super) fn scan(
         position: None,
     };
     let mut links = Vec::new();
-    while read_below(&mut follower, high, &mut links)? {
+    while follower.poll_below(high, READ, READ_WAIT, &mut links)? {
         links.iter().for_each(|link| scanned.take(link));
     }
     scanned.position = follower.position();

@@ -13,7 +13,7 @@ use cityevents_runtime::standby::Source;
 use cityevents_schemas::message::{decode_link, encode_link};
 
 use super::new::outgoing;
-use super::{CARRIED_FROM_HEADER, append, read_below};
+use super::{CARRIED_FROM_HEADER, READ, READ_WAIT, append};
 use crate::replay::{Come, NAME};
 use crate::unreadable_fact;
 
@@ -109,7 +109,7 @@ impl Old {
         while self.queue.is_empty() && self.follower.offset() < self.goal {
             let mut before = self.follower.position().map(|at| at.cursor);
             let mut links = std::mem::take(&mut self.links);
-            read_below(&mut self.follower, self.goal, &mut links)?;
+            self.follower.poll_below(self.goal, READ, READ_WAIT, &mut links)?;
             for link in &links {
                 if link.cursor.is_ended() {
                     self.before_end = before;

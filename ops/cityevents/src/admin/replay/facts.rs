@@ -1,7 +1,7 @@
 //! Facts carried into new topics, also with another number of partitions: as answers.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use cityevents_domain::time::Timestamp;
@@ -186,6 +186,7 @@ fn copy_account_changes(context: &Context, prefix: &str) -> Result<(), TaskError
     let count = log.describe(&to)?.spec.partitions;
     let from = topic::ACCOUNT_CHANGES.full_name(&context.prefix);
     let mut producer = log.producer("replay-facts-accounts")?;
+    let mut into: Vec<_> = (0..count).map(|_| Vec::new()).collect();
     for partition in 0..log.describe(&from)?.spec.partitions {
         let place = TopicPartition::new(from.clone(), partition);
         let marks = log.watermarks(&place)?;
@@ -203,22 +204,14 @@ fn copy_account_changes(context: &Context, prefix: &str) -> Result<(), TaskError
             }
         }
         for record in records {
-            let key = record.key.clone().unwrap_or_default();
-            let to = TopicPartition::new(to.clone(), partition_of(&key, count));
+            let place = partition_of(record.key.as_deref().unwrap_or_default(), count);
             let (key, value, headers) = (record.key, record.value, record.headers);
             let timestamp_ms = Some(record.timestamp_ms);
-            producer.append(&to, vec![Outgoing { key, value, headers, timestamp_ms }])?;
+            into[place as usize].push(Outgoing { key, value, headers, timestamp_ms });
         }
     }
-    let (started, mut deliveries) = (Instant::now(), Vec::new());
-    while producer.in_flight() > 0 {
-        producer.poll(WAIT, &mut deliveries)?;
-        for delivery in deliveries.drain(..) {
-            delivery.result?;
-        }
-        if started.elapsed() > WAIT {
-            return Err(TaskError::Restart(format!("{to} does not acknowledge")));
-        }
+    for (partition, records) in (0..).zip(into).filter(|(_, records)| !records.is_empty()) {
+        carry::append(&mut *producer, &TopicPartition::new(to.clone(), partition), records)?;
     }
     Ok(())
 }
