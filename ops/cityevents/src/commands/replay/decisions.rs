@@ -5,20 +5,13 @@ use std::process::ExitCode;
 use cityevents_kit::Config;
 use cityevents_processors::replay::commands::Decided;
 
+use super::tell_differences;
 use crate::admin::replay::ReplayQuestion;
-use crate::admin::{self, Question};
-use crate::cli::FAILURE;
 use crate::output::{self, Format};
 
 pub(super) fn run(config: &Config, format: Format) -> anyhow::Result<ExitCode> {
-    let answer = admin::ask(config, &Question::Replay(ReplayQuestion::Commands))?;
-    let decided: Vec<Decided> = serde_json::from_value(answer.clone())?;
-    let is_same = decided.iter().all(|one| one.differing == 0);
-    match format {
-        Format::Json => output::json(&answer)?,
-        Format::Table => print(&decided),
-    }
-    Ok(if is_same { ExitCode::SUCCESS } else { ExitCode::from(FAILURE) })
+    let is_same = |one: &Decided| one.differing == 0;
+    tell_differences(config, ReplayQuestion::Commands, format, is_same, print)
 }
 
 fn print(decided: &[Decided]) {

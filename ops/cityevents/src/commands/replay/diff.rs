@@ -5,21 +5,13 @@ use std::process::ExitCode;
 use cityevents_kit::Config;
 use cityevents_processors::replay::compare::Compared;
 
+use super::tell_differences;
 use crate::admin::replay::ReplayQuestion;
-use crate::admin::{self, Question};
-use crate::cli::FAILURE;
 use crate::output::{self, Format};
 
 pub(super) fn run(config: &Config, name: &str, format: Format) -> anyhow::Result<ExitCode> {
-    let question = Question::Replay(ReplayQuestion::Diff { name: name.to_owned() });
-    let answer = admin::ask(config, &question)?;
-    let compared: Vec<Compared> = serde_json::from_value(answer.clone())?;
-    let is_same = compared.iter().all(Compared::is_same);
-    match format {
-        Format::Json => output::json(&answer)?,
-        Format::Table => print(name, &compared),
-    }
-    Ok(if is_same { ExitCode::SUCCESS } else { ExitCode::from(FAILURE) })
+    let question = ReplayQuestion::Diff { name: name.to_owned() };
+    tell_differences(config, question, format, Compared::is_same, |compared| print(name, compared))
 }
 
 /// Prints what came of a comparison.

@@ -3,22 +3,18 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Context as _;
 use cityevents_kit::Config;
 use cityevents_processors::replay::Come;
 use cityevents_processors::replay::carry::ComparedFacts;
 use clap::{ArgGroup, Args};
-use serde::Deserialize;
 use serde_json::json;
 
+use super::pieces::{PIECE_MS, Pieces, State};
+use super::tell_differences;
 use crate::admin::replay::ReplayQuestion;
 use crate::admin::{self, Asker, Question};
-use crate::cli::FAILURE;
 use crate::commands::cell;
 use crate::output::{self, Format};
-
-/// How long a piece takes.
-const PIECE_MS: u64 = 500;
 
 /// `replay facts`.
 #[derive(Debug, Args)]
@@ -43,18 +39,10 @@ pub struct FactsArguments {
     pub rate: Option<u32>,
 }
 
-/// An answer.
-#[derive(Debug, Deserialize)]
-struct State {
-    is_done: bool,
-    partitions: Vec<Come>,
-}
-
-impl State {
-    fn records(&self) -> (u64, u64) {
-        let sum = |of: fn(&Come) -> u64| self.partitions.iter().map(of).sum();
-        (sum(|come| come.offset), sum(|come| come.goal))
-    }
+/// Records that were looked at, and those that there are.
+fn records(state: &State) -> (u64, u64) {
+    let sum = |of: fn(&Come) -> u64| state.partitions.iter().map(of).sum();
+    (sum(|come| come.offset), sum(|come| come.goal))
 }
 
 pub(super) fn run(
@@ -83,24 +71,12 @@ fn carry(
     let asker = Asker::find(config, begin.schemas())?;
     let (prefix, rate) = (asked.prefix.clone(), asked.rate);
     let go = Question::Replay(ReplayQuestion::FactsGo { prefix, rate, for_ms: PIECE_MS });
-    let ask = |question: &Question| -> anyhow::Result<State> {
-        Ok(serde_json::from_value(asker.ask(question)?)?)
-    };
     let started = Instant::now();
-    let mut state = ask(&begin)?;
-    let bar = output::progress(state.records().1, "carrying facts");
-    while !state.is_done {
-        state = ask(&go).with_context(|| {
-            let prefix = &asked.prefix;
-            format!("what is written stays; `cityevents replay facts {prefix} --resume` goes on")
-        })?;
-        let (done, goal) = state.records();
-        bar.set_length(goal);
-        bar.set_position(done);
-    }
-    bar.finish_and_clear();
+    let resume = format!("cityevents replay facts {} --resume", asked.prefix);
+    let pieces = Pieces { begin, go, doing: "carrying facts", records, resume: &resume };
+    let state = pieces.run(&asker)?;
     let seconds = started.elapsed().as_secs_f64();
-    let (records, _) = state.records();
+    let (records, _) = records(&state);
     if format == Format::Json {
         let prefix = &asked.prefix;
         output::json(&json!({
@@ -121,14 +97,8 @@ fn carry(
 }
 
 fn diff(config: &Config, prefix: String, format: Format) -> anyhow::Result<ExitCode> {
-    let answer = admin::ask(config, &Question::Replay(ReplayQuestion::FactsDiff { prefix }))?;
-    let compared: Vec<ComparedFacts> = serde_json::from_value(answer.clone())?;
-    let is_same = compared.iter().all(ComparedFacts::is_same);
-    match format {
-        Format::Json => output::json(&answer)?,
-        Format::Table => print(&compared),
-    }
-    Ok(if is_same { ExitCode::SUCCESS } else { ExitCode::from(FAILURE) })
+    let question = ReplayQuestion::FactsDiff { prefix };
+    tell_differences(config, question, format, ComparedFacts::is_same, print)
 }
 
 fn print(compared: &[ComparedFacts]) {

@@ -3,19 +3,22 @@
 mod decisions;
 mod diff;
 mod facts;
+mod pieces;
 mod rebuild;
 
 use std::process::ExitCode;
 
 use cityevents_domain::ids::EventId;
+use cityevents_kit::Config;
 use clap::{Args, Subcommand};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use self::facts::FactsArguments;
 use super::cell;
 use crate::admin::replay::ReplayQuestion;
 use crate::admin::{self, Question};
-use crate::cli::Place;
+use crate::cli::{FAILURE, Place};
 use crate::output::{self, Format};
 
 /// `replay`.
@@ -114,6 +117,23 @@ pub(super) fn run(arguments: &ReplayArguments) -> anyhow::Result<ExitCode> {
         (None, Some(into)) => rebuild::run(&config, arguments, into),
         (None, None) => anyhow::bail!("say which tables: --into"),
     }
+}
+
+/// Asks what differs in each partition and prints it; fails when something does.
+fn tell_differences<T: DeserializeOwned>(
+    config: &Config,
+    question: ReplayQuestion,
+    format: Format,
+    is_same: impl FnMut(&T) -> bool,
+    print: impl FnOnce(&[T]),
+) -> anyhow::Result<ExitCode> {
+    let answer = admin::ask(config, &Question::Replay(question))?;
+    let partitions: Vec<T> = serde_json::from_value(answer.clone())?;
+    match format {
+        Format::Json => output::json(&answer)?,
+        Format::Table => print(&partitions),
+    }
+    Ok(if partitions.iter().all(is_same) { ExitCode::SUCCESS } else { ExitCode::from(FAILURE) })
 }
 
 /// Who asks, for the record.

@@ -1,40 +1,27 @@
-//! `replay --into`: asks for one piece after the other, and shows how far it is.
+//! `replay --into`: tables made anew, piece by piece.
 
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Context as _;
 use cityevents_kit::Config;
 use cityevents_processors::replay::Come;
-use serde::Deserialize;
 use serde_json::json;
 
 use super::ReplayArguments;
+use super::pieces::{PIECE_MS, Pieces, State};
 use crate::admin::replay::ReplayQuestion;
 use crate::admin::{Asker, Question};
 use crate::instance::TablesName;
 use crate::output::{self, Format};
 
-/// How long a piece takes.
-const PIECE_MS: u64 = 500;
-
-/// An answer.
-#[derive(Debug, Deserialize)]
-struct State {
-    is_done: bool,
-    partitions: Vec<Come>,
-}
-
-impl State {
-    /// Records done in this run, and those to be done in it.
-    fn records(&self) -> (u64, u64) {
-        let done = |come: &Come| come.offset.saturating_sub(come.began);
-        // What lies behind a moment of the past is never done.
-        let goal = |come: &Come| {
-            if come.is_done { done(come) } else { come.goal.saturating_sub(come.began) }
-        };
-        (self.partitions.iter().map(done).sum(), self.partitions.iter().map(goal).sum())
-    }
+/// Records done in this run, and those to be done in it.
+fn records(state: &State) -> (u64, u64) {
+    let done = |come: &Come| come.offset.saturating_sub(come.began);
+    // What lies behind a moment of the past is never done.
+    let goal = |come: &Come| {
+        if come.is_done { done(come) } else { come.goal.saturating_sub(come.began) }
+    };
+    (state.partitions.iter().map(done).sum(), state.partitions.iter().map(goal).sum())
 }
 
 pub(super) fn run(
@@ -59,24 +46,10 @@ pub(super) fn run(
         for_ms: PIECE_MS,
         threads,
     });
-    let ask = |question: &Question| -> anyhow::Result<State> {
-        Ok(serde_json::from_value(asker.ask(question)?)?)
-    };
     let started = Instant::now();
-    let mut state = ask(&begin)?;
-    let bar = output::progress(state.records().1, "replaying");
-    loop {
-        state = ask(&go).with_context(|| {
-            format!("what is written stays; `cityevents replay --into {into} --resume` goes on")
-        })?;
-        let (done, goal) = state.records();
-        bar.set_length(goal);
-        bar.set_position(done);
-        if state.is_done {
-            break;
-        }
-    }
-    bar.finish_and_clear();
+    let resume = format!("cityevents replay --into {into} --resume");
+    let pieces = Pieces { begin, go, doing: "replaying", records, resume: &resume };
+    let state = pieces.run(&asker)?;
     let seconds = started.elapsed().as_secs_f64();
     tell(arguments, into, &state, seconds)?;
     Ok(ExitCode::SUCCESS)
@@ -88,7 +61,7 @@ fn tell(
     state: &State,
     seconds: f64,
 ) -> anyhow::Result<()> {
-    let (records, _) = state.records();
+    let (records, _) = records(state);
     if arguments.place.output == Format::Json {
         return output::json(&json!({
             "into": into,
