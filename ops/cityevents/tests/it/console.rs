@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 
-use cityevents_domain::ids::CommandId;
 use cityevents_runtime::log::{Outgoing, TopicPartition};
 
 use super::command_line::run_on;
@@ -117,12 +116,8 @@ fn an_event_a_person_and_a_command_lead_to_what_happened() {
     let instance = Instance::start(data);
     let people = crowd::people(data, 3);
     let event = crowd::publish(instance.http, &people[0], 1, 0);
-    let path = format!("/api/events/{event}/join");
-    let joined = |number: usize, key: &str| {
-        let person = people[number].user.parse().unwrap();
-        crowd::join(instance.http, &people[number], &event, key);
-        CommandId::derive(&person, "POST", &path, key)
-    };
+    let joined =
+        |number: usize, key: &str| crowd::join_by(instance.http, &people[number], &event, key);
     let taken = joined(1, "first");
     let refused = joined(2, "late");
     let explain = |typed: &str| get(instance.ops, &format!("/console/explain?id={typed}"));

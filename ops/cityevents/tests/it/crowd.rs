@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use cityevents_domain::ids::CommandId;
 use serde_json::{Value, json};
 
 use super::command_line::run_on;
@@ -64,6 +65,13 @@ pub fn publish(http: SocketAddr, owner: &Person, capacity: u32, waitlist_limit: 
 pub fn join(http: SocketAddr, person: &Person, event: &str, key: &str) -> Answer {
     let mut connection = Connection::open(http).unwrap();
     post(&mut connection, person, &format!("/api/events/{event}/join"), key).unwrap()
+}
+
+/// Takes part, and says by which command.
+pub fn join_by(http: SocketAddr, person: &Person, event: &str, key: &str) -> CommandId {
+    join(http, person, event, key);
+    let path = format!("/api/events/{event}/join");
+    CommandId::derive(&person.user.parse().unwrap(), "POST", &path, key)
 }
 
 /// A write without fields.

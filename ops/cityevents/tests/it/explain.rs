@@ -24,11 +24,8 @@ fn a_command_is_explained_by_its_id_while_the_instance_runs_and_afterwards() {
     let instance = Instance::start(data);
     let people = crowd::people(data, 3);
     let event = crowd::publish(instance.http, &people[0], 1, 0);
-    let path = format!("/api/events/{event}/join");
-    let joined = |number: usize, key: &str| {
-        crowd::join(instance.http, &people[number], &event, key);
-        CommandId::derive(&people[number].user.parse().unwrap(), "POST", &path, key)
-    };
+    let joined =
+        |number: usize, key: &str| crowd::join_by(instance.http, &people[number], &event, key);
     let (taken, refused) = (joined(1, "first"), joined(2, "late"));
     let explain = |command: &CommandId| {
         run_on(data, &["explain", "--command", &command.to_string(), "--output", "json"]).json()

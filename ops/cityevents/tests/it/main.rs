@@ -10,6 +10,7 @@
 
 mod access;
 mod accounts;
+mod ages;
 mod audit;
 mod bench;
 mod calls;

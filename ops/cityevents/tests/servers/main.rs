@@ -8,6 +8,8 @@
     reason = "a failed expectation is the verdict of a test, in its helpers too"
 )]
 
+#[path = "../it/ages.rs"]
+mod ages;
 mod bad_deployment;
 mod bad_start;
 mod bench;
