@@ -28,6 +28,11 @@ class Registry(Service):
             f"-Dquarkus.http.port={place.port('registry')}",
             # On disk: a registry that comes back must know the ids that it gave.
             f"-Dapicurio.datasource.url=jdbc:h2:file:{folder / 'schemas'}",
+            # Twenty connections at once that open one file within five seconds, the defaults, are
+            # too much for a busy machine, and a start that fails there is not tried again.
+            "-Dapicurio.datasource.jdbc.initial-size=1",
+            "-Dapicurio.datasource.jdbc.min-size=1",
+            "-Dquarkus.datasource.h2.jdbc.acquisition-timeout=120S",
             # Confluent's default: readers of a new schema can read what the last one wrote.
             "-Dapicurio.rules.global.compatibility=BACKWARD",
             # A list of subjects that ends early would look like schemas that are missing.

@@ -183,6 +183,7 @@ pub(super) fn bind(address: SocketAddr, option: &str) -> anyhow::Result<(TcpList
         format!("cannot listen on {address}; give another address with {option}")
     })?;
     let address = listener.local_addr()?;
+    tracing::info!("listening at {address} ({option})");
     Ok((listener, address))
 }
 

@@ -62,7 +62,7 @@ impl Scrapes {
 }
 
 fn page(process: &Process<'_>) -> String {
-    web::once(process.ops, "GET", "/metrics", &[], b"").text()
+    web::once(process.ops(), "GET", "/metrics", &[], b"").text()
 }
 
 fn figure(process: &Process<'_>, series: &str) -> Option<f64> {
@@ -72,11 +72,11 @@ fn figure(process: &Process<'_>, series: &str) -> Option<f64> {
 
 fn join(front: &Process<'_>, person: &str, event: &str) -> web::Answer {
     let headers = [("authorization", person), ("idempotency-key", "j")];
-    web::once(front.http, "POST", &format!("/api/events/{event}/join"), &headers, b"")
+    web::once(front.http(), "POST", &format!("/api/events/{event}/join"), &headers, b"")
 }
 
 fn place_of(front: &Process<'_>, person: &str, event: &str) -> String {
-    let seen = web::get_as(front.http, person, &format!("/api/events/{event}/view")).json();
+    let seen = web::get_as(front.http(), person, &format!("/api/events/{event}/view")).json();
     seen["participation"]["status"].as_str().unwrap_or("none").to_owned()
 }
 
@@ -122,7 +122,7 @@ fn a_deployment_that_cannot_read_commands_is_stopped_taken_back_and_leaves_nothi
     let front = Process::start_with(&cluster, "ingest,api,projection,publisher").until_ready();
     let watching = Process::start_with(&cluster, "lag").until_ready();
     let good = Process::start_named(&cluster, "registration", WORKER).until_ready();
-    let event = publish(front.http, owner, "Show-1");
+    let event = publish(front.http(), owner, "Show-1");
     for person in before {
         assert_eq!(join(&front, person, &event).status, 200);
     }

@@ -2,7 +2,7 @@
 //! commands in them, and `run --role registration` as a child process.
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -296,10 +296,6 @@ impl Drop for Kafka {
 pub struct Process<'a> {
     cluster: &'a Cluster,
     child: Child,
-    /// Its operations listener.
-    pub ops: SocketAddr,
-    /// Its public listener, if one of its roles has calls.
-    pub http: SocketAddr,
     log: Arc<Mutex<String>>,
 }
 
@@ -335,20 +331,41 @@ impl<'a> Process<'a> {
         name: Option<&str>,
         settings: &[(&str, &str)],
     ) -> Self {
-        // Nobody else takes a port that was free a moment ago, as a rule.
-        let free = || TcpListener::bind("127.0.0.1:0").unwrap();
-        let (ops, http) = (free(), free());
-        let (ops, http) = (ops.local_addr().unwrap(), http.local_addr().unwrap());
-        let (ops_listen, listen) = (ops.to_string(), http.to_string());
-        let arguments = ["run", "--role", roles, "--ops-listen", &ops_listen, "--listen", &listen];
-        let mut command = cluster.command(&arguments);
+        let (ops, http) = (["--ops-listen", "127.0.0.1:0"], ["--listen", "127.0.0.1:0"]);
+        let mut command = cluster.command(&["run", "--role", roles]);
+        command.args(ops).args(http);
         command.envs(name.map(|name| ("CITYEVENTS__INSTANCE__NAME", name)));
         command.envs(settings.iter().copied());
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         follow(child.stdout.take().unwrap(), log.clone());
         follow(child.stderr.take().unwrap(), log.clone());
-        Self { cluster, child, ops, http, log }
+        Self { cluster, child, log }
+    }
+
+    /// Its operations listener.
+    #[track_caller]
+    pub fn ops(&self) -> SocketAddr {
+        self.listener("--ops-listen")
+    }
+
+    /// Its public listener, if one of its roles has calls.
+    #[track_caller]
+    pub fn http(&self) -> SocketAddr {
+        self.listener("--listen")
+    }
+
+    /// Waits until it says where it listens: it chose its ports itself, so that nobody took them
+    /// between the choice and the start.
+    #[track_caller]
+    fn listener(&self, option: &str) -> SocketAddr {
+        let end = format!(" ({option})");
+        let found = look_for(|| {
+            let log = self.log.lock().unwrap();
+            let (_, told) = log.split_once(&end).map(|(before, _)| before.rsplit_once(' '))??;
+            Some(told.parse().unwrap())
+        });
+        found.unwrap_or_else(|| panic!("it says not where it listens: {}", self.log()))
     }
 
     /// Waits until it works.
@@ -390,9 +407,10 @@ impl<'a> Process<'a> {
     }
 
     fn wait_for<T>(&self, mut look: impl FnMut(&Probe) -> Option<T>) -> T {
+        let ops = self.ops();
         let started = Instant::now();
         loop {
-            let said = probe(self.ops);
+            let said = probe(ops);
             if let Some(found) = said.as_ref().and_then(&mut look) {
                 return found;
             }

@@ -8,7 +8,7 @@ use crate::cluster::{Cluster, PARTITIONS, Process, poll_for};
 use crate::web;
 
 fn figure(process: &Process<'_>, series: &str) -> Option<f64> {
-    let text = web::once(process.ops, "GET", "/metrics", &[], b"").text();
+    let text = web::once(process.ops(), "GET", "/metrics", &[], b"").text();
     text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
 
@@ -23,7 +23,7 @@ fn probes_are_decided_and_a_group_that_nobody_is_in_is_stopped_until_somebody_is
     poll_for(|| (figure(&watching, decided)? >= f64::from(2 * PARTITIONS)).then_some(()));
 
     let says = |process: &Process<'_>, words: &str| {
-        web::once(process.ops, "GET", "/console", &[], b"").text().contains(words)
+        web::once(process.ops(), "GET", "/console", &[], b"").text().contains(words)
     };
     assert!(says(&worker, "The console is in another process"));
     // One member holds both partitions; the page names it.

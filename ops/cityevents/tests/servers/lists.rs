@@ -23,7 +23,7 @@ fn titles(http: SocketAddr, path: &str) -> Vec<String> {
 fn wait_for(processes: &[&Process<'_>], expected: &[&str]) {
     for process in processes {
         for path in ["/api/events", "/api/events?q=show", "/api/feed/recommended?type=latest"] {
-            poll_for(|| (titles(process.http, path) == expected).then_some(()));
+            poll_for(|| (titles(process.http(), path) == expected).then_some(()));
         }
     }
 }
@@ -33,7 +33,7 @@ fn what_is_unpublished_or_deleted_leaves_the_lists_of_every_process() {
     let (cluster, people) = stage("lists");
     let front = Process::start_with(&cluster, FRONT).until_ready();
     let other = Process::start_with(&cluster, "ingest,api").until_ready();
-    let http = front.http;
+    let http = front.http();
     let [first, second, _] =
         ["Show-1", "Show-2", "Show-3"].map(|title| publish(http, &people[0], title));
     wait_for(&[&front, &other], &["Show-1", "Show-2", "Show-3"]);

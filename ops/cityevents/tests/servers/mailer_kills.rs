@@ -97,7 +97,7 @@ fn lose_none_and_double_only_those_in_doubt(
     let others = "ingest,api,registration,projection,notifier";
     let others = Process::start_with(&cluster, others).until_ready();
     let mut mailer = Role::start(&cluster, names);
-    let burst = Burst::begin(others.http);
+    let burst = Burst::begin(others.http());
     let doubts = mail_burst::kill_again_and_again(&sink, &mut mailer, &mut random, kills);
     burst.wait_for_all(&sink, || mailer.process.as_ref().unwrap().log());
     let rows = poll_for(|| {

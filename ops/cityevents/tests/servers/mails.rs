@@ -27,21 +27,21 @@ fn a_join_at_one_process_ends_as_a_mail_from_another_and_is_not_sent_again() {
     let decides = Process::start_with(&cluster, "registration,projection").until_ready();
     let serves = Process::start_with(&cluster, "ingest,api").until_ready();
     let tells = Process::start_with(&cluster, "notifier,mailer").until_ready();
-    let (_, owner) = register(serves.http, "owner");
-    let (_, ada) = register(serves.http, "ada");
+    let (_, owner) = register(serves.http(), "owner");
+    let (_, ada) = register(serves.http(), "ada");
     let fields = json!({
         "title": "Night of lights", "description": "Bring a lamp", "city": "Porto",
         "category": "art", "start_time": "2099-06-01T20:00:00Z",
         "end_time": "2099-06-01T23:00:00Z", "capacity": 1,
     });
-    let made = post(serves.http, "/api/events", &owner, &fields).json();
+    let made = post(serves.http(), "/api/events", &owner, &fields).json();
     let event = made["id"].as_str().unwrap().to_owned();
     let publish = format!("/api/events/{event}/publish");
-    assert_eq!(post(serves.http, &publish, &owner, &Value::Null).status, 200);
+    assert_eq!(post(serves.http(), &publish, &owner, &Value::Null).status, 200);
     let joined = Instant::now();
     let join = format!("/api/events/{event}/join");
     let keyed = format!("{ada}idempotency-key: ada-1\r\n");
-    assert_eq!(post(serves.http, &join, &keyed, &Value::Null).status, 200);
+    assert_eq!(post(serves.http(), &join, &keyed, &Value::Null).status, 200);
     let to_ada = |words: &str| {
         let mails = mails(inbox.path());
         mails.iter().filter(|mail| mail.contains("ada@") && mail.contains(words)).count()
@@ -57,7 +57,7 @@ fn a_join_at_one_process_ends_as_a_mail_from_another_and_is_not_sent_again() {
     }
     cluster.kafka.forget_group("mailer");
     let again = Process::start_with(&cluster, "notifier,mailer").until_ready();
-    register(serves.http, "ben");
+    register(serves.http(), "ben");
     poll_for(|| mails(inbox.path()).iter().any(|mail| mail.contains("ben@")).then_some(()));
     let after = mails(inbox.path());
     assert_eq!(after.len(), 1, "of {before} mails none comes again: {after:?}");

@@ -35,16 +35,16 @@ fn what_is_done_to_an_account_at_one_instance_is_felt_at_the_other() {
         .setting("CITYEVENTS__LIMITS__REGISTER__REQUESTS", "100");
     let one = Process::start_with(&cluster, "ingest,api,registration,projection").until_ready();
     let other = Process::start_with(&cluster, "ingest,api").until_ready();
-    let (ada, token) = register(one.http, "ada");
-    let staff = bearer(&login(other.http, &root, &password));
+    let (ada, token) = register(one.http(), "ada");
+    let staff = bearer(&login(other.http(), &root, &password));
     let me = |http, token: &str| get(http, "/api/auth/me", token);
-    for http in [one.http, other.http] {
+    for http in [one.http(), other.http()] {
         assert_eq!(me(http, &token).status, 200, "keys are the same");
     }
     // Each step at the other instance, and how long the first takes to know of it.
     let felt = |what: &str, token: &str, code: &str| {
         let asked = Instant::now();
-        poll_for(|| (me(one.http, token).code() == code).then_some(()));
+        poll_for(|| (me(one.http(), token).code() == code).then_some(()));
         println!("{what} is felt after {:?}", asked.elapsed());
     };
     let user = format!("/api/auth/mod/users/{ada}");
@@ -54,21 +54,21 @@ fn what_is_done_to_an_account_at_one_instance_is_felt_at_the_other() {
         (format!("{user}/unban"), ""),
         (revoke, "unauthenticated"),
     ] {
-        let said = post(other.http, &path, &staff, &Value::Null);
+        let said = post(other.http(), &path, &staff, &Value::Null);
         assert!(said.status < 300, "{}", said.text());
         felt(&path, &token, code);
     }
-    let again = bearer(&login(one.http, "ada@example.org", PASSWORD));
-    assert_eq!(me(other.http, &again).status, 200);
+    let again = bearer(&login(one.http(), "ada@example.org", PASSWORD));
+    assert_eq!(me(other.http(), &again).status, 200);
     // One session of two, from the other.
-    let second = bearer(&login(other.http, "ada@example.org", PASSWORD));
-    let sessions = get(other.http, "/api/auth/sessions", &second).json();
+    let second = bearer(&login(other.http(), "ada@example.org", PASSWORD));
+    let sessions = get(other.http(), "/api/auth/sessions", &second).json();
     let sessions = sessions["data"].as_array().unwrap().clone();
     let first = sessions.iter().find(|session| session["current"] == false).unwrap();
     let path = format!("/api/auth/sessions/{}", first["id"].as_str().unwrap());
-    assert_eq!(send(other.http, "DELETE", &path, &second, &Value::Null).status, 204);
+    assert_eq!(send(other.http(), "DELETE", &path, &second, &Value::Null).status, 204);
     felt("the end of one session", &again, "unauthenticated");
-    for http in [one.http, other.http] {
+    for http in [one.http(), other.http()] {
         assert_eq!(me(http, &second).status, 200, "the other session goes on");
     }
     one.stop();
@@ -104,7 +104,7 @@ fn instances_count_tries_together_and_let_through_no_more_than_one_would() {
             }
         };
         let said = std::thread::scope(|scope| {
-            let asking = [one.http, other.http].map(|http| scope.spawn(ask(http)));
+            let asking = [one.http(), other.http()].map(|http| scope.spawn(ask(http)));
             asking.map(|thread| thread.join().unwrap()).concat()
         });
         let let_through = said.iter().filter(|answer| answer.status == status).count();

@@ -16,18 +16,18 @@ fn nobody_is_in_the_topics_that_people_used_and_who_is_put_there_is_found() {
     let cluster = cluster.setting("CITYEVENTS__MAIL__FOLDER", inbox.path().display().to_string());
     let roles = "ingest,api,registration,projection,publisher,trending,notifier,mailer";
     let process = Process::start_with(&cluster, roles).until_ready();
-    let (_, owner) = register(process.http, "owner");
-    let (ada, bearer) = register(process.http, "ada");
+    let (_, owner) = register(process.http(), "owner");
+    let (ada, bearer) = register(process.http(), "ada");
     let fields = json!({
         "title": "Night of lights", "description": "Bring a lamp", "city": "Porto",
         "category": "art", "start_time": "2099-06-01T20:00:00Z",
         "end_time": "2099-06-01T23:00:00Z", "capacity": 1,
     });
-    let made = post(process.http, "/api/events", &owner, &fields).json();
+    let made = post(process.http(), "/api/events", &owner, &fields).json();
     let event = format!("/api/events/{}", made["id"].as_str().unwrap());
     let act = |bearer: &str, path: &str, body: &Value| {
         let keyed = format!("{bearer}idempotency-key: once\r\n");
-        let said = post(process.http, &format!("{event}{path}"), &keyed, body);
+        let said = post(process.http(), &format!("{event}{path}"), &keyed, body);
         assert_eq!(said.status, 200, "{}", said.text());
     };
     act(&owner, "/publish", &Value::Null);

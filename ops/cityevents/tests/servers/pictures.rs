@@ -20,11 +20,11 @@ fn a_picture_in_a_bucket_is_seen_at_every_instance_and_gone_with_its_account() {
         .setting("CITYEVENTS__MEDIA__SECRET_ACCESS_KEY", "test");
     let one = Process::start_with(&cluster, "ingest,api,registration,projection").until_ready();
     let other = Process::start_with(&cluster, "ingest,api").until_ready();
-    let (_, token) = register(one.http, "ada");
-    let id = bring(one.http, &token, "avatar");
+    let (_, token) = register(one.http(), "ada");
+    let id = bring(one.http(), &token, "avatar");
     assert!(listed(&bucket).contains(&format!("city/incoming/{id}/")), "it is there as it came");
-    complete(other.http, &token, &id);
-    for http in [one.http, other.http] {
+    complete(other.http(), &token, &id);
+    for http in [one.http(), other.http()] {
         poll_for(|| (status(http, &token, &id)["status"] == "READY").then_some(()));
         for (name, kind, magic) in [
             ("avatar-256.webp", "image/webp", &b"RIFF"[..]),
@@ -39,9 +39,9 @@ fn a_picture_in_a_bucket_is_seen_at_every_instance_and_gone_with_its_account() {
     assert!(!objects.contains("incoming/"), "nothing is left of how it came: {objects}");
     assert!(objects.contains(&format!("city/media/{id}/avatar-512.webp")), "{objects}");
     let body = json!({ "upload_id": id });
-    let set = send(other.http, "PATCH", "/api/auth/me/avatar", &token, &body);
+    let set = send(other.http(), "PATCH", "/api/auth/me/avatar", &token, &body);
     assert_eq!(set.status, 200, "{}", set.text());
-    let erased = send(one.http, "DELETE", "/api/auth/me", &token, &json!(null));
+    let erased = send(one.http(), "DELETE", "/api/auth/me", &token, &json!(null));
     assert_eq!(erased.status, 204, "{}", erased.text());
     poll_for(|| (!listed(&bucket).contains("city/media/")).then_some(()));
     one.stop();

@@ -69,7 +69,7 @@ fn a_new_instance_knows_a_hundred_thousand_account_changes_when_it_is_ready() {
         let subject = account(number).to_string();
         let token = cluster.run(&["token", "--subject", &subject]).good();
         let headers = format!("authorization: Bearer {}\r\n", token.trim());
-        assert_eq!(get(instance.http, "/api/auth/me", &headers).code(), "account_locked");
+        assert_eq!(get(instance.http(), "/api/auth/me", &headers).code(), "account_locked");
     }
     instance.stop();
 }

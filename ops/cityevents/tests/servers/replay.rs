@@ -31,9 +31,9 @@ fn tables_are_made_anew_compared_and_made_the_live_ones_under_traffic_and_back_a
     let (cluster, people) = stage("replay");
     let front = Process::start_with(&cluster, FRONT).until_ready();
     let other = Process::start_with(&cluster, "ingest,api").until_ready();
-    let event = publish(front.http, &people[0], "Show-1");
+    let event = publish(front.http(), &people[0], "Show-1");
     for person in &people[1..4] {
-        assert_eq!(join(other.http, person, &event).status, 200);
+        assert_eq!(join(other.http(), person, &event).status, 200);
     }
     let before = wait_for(&cluster, "main", &event, 3);
     cluster.run(&["replay", "switch", "night"]).failed(1, &["there are no tables night"]);
@@ -45,18 +45,18 @@ fn tables_are_made_anew_compared_and_made_the_live_ones_under_traffic_and_back_a
     assert_eq!(rows, 5, "three people, the event and its counters: {said}");
 
     // More happens; the switch brings the new tables up to it.
-    assert_eq!(join(front.http, &people[4], &event).status, 200);
+    assert_eq!(join(front.http(), &people[4], &event).status, 200);
     wait_for(&cluster, "main", &event, 4);
     let said = cluster.run(&["replay", "switch", "night", "--output", "json"]).json();
     assert_eq!((&said["from"], &said["to"]), (&"main".into(), &"night".into()));
     cluster.run(&["replay", "--into", "night", "--resume"]).failed(1, &["are the live tables"]);
     assert_eq!(wait_for(&cluster, "night", &event, 4)["active"], 4);
     // Who joins now is in the new tables, once the process has looked.
-    assert_eq!(join(other.http, &people[5], &event).status, 200);
+    assert_eq!(join(other.http(), &people[5], &event).status, 200);
     wait_for(&cluster, "night", &event, 5);
     let view = |process: &Process<'_>, person: &str| {
         let path = format!("/api/events/{event}/view");
-        web::get_as(process.http, person, &path).json()
+        web::get_as(process.http(), person, &path).json()
     };
     for process in [&front, &other] {
         poll_for(|| {
@@ -66,7 +66,7 @@ fn tables_are_made_anew_compared_and_made_the_live_ones_under_traffic_and_back_a
 
     // And back: the old tables stopped a while ago and are brought up to now.
     cluster.run(&["replay", "switch", "main"]).good();
-    assert_eq!(join(front.http, &people[6], &event).status, 200);
+    assert_eq!(join(front.http(), &people[6], &event).status, 200);
     wait_for(&cluster, "main", &event, 6);
     cluster.run(&["replay", "diff", "night"]).good();
     cluster.run(&["replay", "commands"]).good();
@@ -76,7 +76,7 @@ fn tables_are_made_anew_compared_and_made_the_live_ones_under_traffic_and_back_a
     cluster.run(&["replay", "drop", "main"]).failed(1, &["never dropped"]);
     cluster.run(&["replay", "drop", "night"]).good();
     assert!(shown(&cluster, "night", &event).is_none());
-    assert_eq!(join(other.http, &people[7], &event).status, 200);
+    assert_eq!(join(other.http(), &people[7], &event).status, 200);
     wait_for(&cluster, "main", &event, 7);
     // By the same name again; and live ones stay.
     cluster.run(&["replay", "--into", "night"]).good();
@@ -91,11 +91,11 @@ fn tables_are_made_anew_compared_and_made_the_live_ones_under_traffic_and_back_a
 fn a_refused_join_is_explained_on_the_cluster_with_its_time_and_what_stood_against_it() {
     let (cluster, people) = stage("explained");
     let front = Process::start_with(&cluster, FRONT).until_ready();
-    let event = publish(front.http, &people[0], "Show-1");
+    let event = publish(front.http(), &people[0], "Show-1");
     let began = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(1);
     let path = format!("/api/events/{event}/unpublish");
-    assert_eq!(post(front.http, &people[0], &path, "u", &Value::Null).status, 200);
-    let refused = join(front.http, &people[1], &event);
+    assert_eq!(post(front.http(), &people[0], &path, "u", &Value::Null).status, 200);
+    let refused = join(front.http(), &people[1], &event);
     assert_eq!(refused.code(), "event_not_published", "{}", refused.text());
     let said = cluster.run(&["explain", "--event", &event, "--output", "json"]).json();
     let steps = said["steps"].as_array().unwrap();

@@ -14,11 +14,11 @@ const EVENTS: usize = 6;
 const PARTITIONS: u32 = 5;
 
 fn join(front: &Process<'_>, person: &str, event: &str) -> web::Answer {
-    post(front.http, person, &format!("/api/events/{event}/join"), "j", &Value::Null)
+    post(front.http(), person, &format!("/api/events/{event}/join"), "j", &Value::Null)
 }
 
 fn place_of(front: &Process<'_>, person: &str, event: &str) -> Value {
-    let seen = web::get_as(front.http, person, &format!("/api/events/{event}/view")).json();
+    let seen = web::get_as(front.http(), person, &format!("/api/events/{event}/view")).json();
     seen["participation"]["status"].clone()
 }
 
@@ -41,7 +41,7 @@ fn a_cluster_goes_on_with_another_number_of_partitions() {
     let (owner, people) = people.split_first().unwrap();
     let front = Process::start_with(&cluster, FRONT).until_ready();
     let events: Vec<_> =
-        (0..EVENTS).map(|number| publish(front.http, owner, &format!("Show-{number}"))).collect();
+        (0..EVENTS).map(|number| publish(front.http(), owner, &format!("Show-{number}"))).collect();
     for event in &events {
         people[..3].iter().for_each(|person| assert_eq!(join(&front, person, event).status, 200));
     }

@@ -41,10 +41,10 @@ fn rotate_under_load(store: &str) {
     std::thread::scope(|scope| {
         // Signed at one, used at both; a new token well before the old one expires.
         for (asker, signer) in
-            (0..ASKERS).flat_map(|asker| [(asker, one.http), (asker, other.http)])
+            (0..ASKERS).flat_map(|asker| [(asker, one.http()), (asker, other.http())])
         {
             let (stop, answered, signed_in) = (&stop, &answered, &signed_in);
-            let both = [one.http, other.http];
+            let both = [one.http(), other.http()];
             scope.spawn(move || {
                 let name = format!("asker-{asker}-{}", signer.port());
                 let (_, mut token) = register(signer, &name);
@@ -100,7 +100,8 @@ fn rotate_under_load(store: &str) {
         signed_in.load(Ordering::SeqCst)
     );
     // Everybody sees the same keys.
-    let shown = [one.http, other.http].map(|http| get(http, "/.well-known/jwks.json", "").json());
+    let shown =
+        [one.http(), other.http()].map(|http| get(http, "/.well-known/jwks.json", "").json());
     assert_eq!(shown[0], shown[1]);
     one.stop();
     other.stop();
@@ -130,7 +131,7 @@ fn a_demo_signs_with_the_keys_in_the_tables_and_says_when_others_are_not_known()
         .setting("CITYEVENTS__LIMITS__ENABLED", "false");
     let roles = "ingest,api,registration,projection";
     let process = Process::start_with(&cluster, roles).until_ready();
-    let (url, ops) = (format!("http://{}", process.http), format!("http://{}", process.ops));
+    let (url, ops) = (format!("http://{}", process.http()), format!("http://{}", process.ops()));
     let demo = ["demo", "--people", "100", "--capacity", "10", "--url", &url, "--ops-url", &ops];
     let said = cluster.run(&[&demo[..], &["--output", "json"]].concat()).json();
     assert_eq!((&said["active"], &said["broken"]), (&json!(11), &json!([])), "{said}");

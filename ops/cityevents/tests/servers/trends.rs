@@ -125,7 +125,7 @@ fn joins_move_the_rows_through_fenced_batches() {
     let (cluster, people) = stage("trends");
     let front = Process::start_with(&cluster, FRONT).until_ready();
     let back = Process::start_with(&cluster, "trending,profiles").until_ready();
-    let http = front.http;
+    let http = front.http();
     let loud = publish(http, &people[0], "Loud");
     publish(http, &people[0], "Quiet");
     people[1..4].iter().for_each(|person| join(http, person, &loud));
@@ -191,7 +191,7 @@ fn a_killed_process_is_taken_over_and_so_is_one_that_stops_in_order() {
     let front = Process::start_with(&cluster, FRONT).until_ready();
     let backs = || Process::start_with(&cluster, "trending,profiles").until_ready();
     let (first, second) = (backs(), backs());
-    let http = front.http;
+    let http = front.http();
     let events = one_of_each_partition(http, &people[0]);
     let act = |person: &str| {
         for event in events.values() {

@@ -155,7 +155,7 @@ fn trends_are_rows_as_the_last_record_of_each_event_says() {
     let sink = Sink::of(&cluster, "trends-postgres.json").start();
     let roles = format!("{},trending", trends::FRONT);
     let running = Process::start_with(&cluster, &roles).until_ready();
-    let http = running.http;
+    let http = running.http();
     let loud = trends::publish(http, &people[0], "Loud");
     trends::publish(http, &people[0], "Quiet");
     people[1..4].iter().for_each(|person| trends::join(http, person, &loud));
