@@ -280,7 +280,8 @@ pub struct Lag {
     /// Where the instance is.
     #[command(flatten)]
     pub place: Place,
-    /// Look every `lag.every` until interrupted; after ten looks, tell who does not get on
+    /// Look every `lag.every` until interrupted; after ten looks, tell who does not get on. On a
+    /// terminal in a view of its own (`?` tells its keys), else one look after the other
     #[arg(long)]
     pub watch: bool,
     /// Groups of others that read our flat topics [default: lag.groups]

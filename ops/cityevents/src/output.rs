@@ -1,10 +1,12 @@
 //! What subcommands print: tables for people, JSON for programs.
 //!
-//! The only file that writes to standard output and error, beside logs and progress bars.
+//! The only file that writes to standard output and error, beside logs, progress bars and the view of
+//! `lag --watch`.
 
 #![expect(clippy::print_stderr, reason = "this is where printing happens")]
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use comfy_table::Table;
@@ -21,16 +23,19 @@ pub enum Format {
     Json,
 }
 
+static HAS_ENOUGH: AtomicBool = AtomicBool::new(false);
+
 /// Prints a line.
 pub fn line(text: &str) {
     // A closed pipe (`| head`) is the reader's way to say that it has enough.
-    let _closed = writeln!(std::io::stdout().lock(), "{text}");
+    if writeln!(std::io::stdout().lock(), "{text}").is_err() {
+        HAS_ENOUGH.store(true, Ordering::Relaxed);
+    }
 }
 
-/// Prints what moves the cursor of a terminal.
-pub fn raw(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _closed = write!(out, "{text}").and_then(|()| out.flush());
+/// Whether the reader has said that it has enough: whoever prints without end may end.
+pub fn has_enough() -> bool {
+    HAS_ENOUGH.load(Ordering::Relaxed)
 }
 
 /// Prints a value as JSON.

@@ -47,12 +47,13 @@ impl Board {
 
 /// A group in one partition, and how it gets on.
 #[derive(Debug, Clone)]
-pub(super) struct Judged {
-    pub(super) row: Row,
+pub struct Judged {
+    /// Where it stands.
+    pub row: Row,
     /// `None` before the first verdict.
-    pub(super) verdict: Option<Verdict>,
+    pub verdict: Option<Verdict>,
     /// Records a second: what came, and what the group took.
-    pub(super) pace: Option<(f64, f64)>,
+    pub pace: Option<(f64, f64)>,
 }
 
 /// An instance at one moment.

@@ -16,7 +16,7 @@ mod search;
 mod summary;
 #[cfg(test)]
 mod tests;
-mod words;
+pub mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ use minijinja::{Environment, context};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-pub use self::look::Board;
+pub use self::look::{Board, Judged};
 use self::look::{Eyes, Seen};
 use self::search::{Asked, Nothing};
 use crate::admin;

@@ -14,9 +14,10 @@ const RUNS_MAX: usize = 6;
 /// How something is, as a colour; a word always stands beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Tone {
+pub enum Tone {
     /// Nothing is known, or nothing is to be said.
     Quiet,
+    /// Nobody needs to look.
     Good,
     /// Somebody may want to look.
     Wait,
@@ -25,7 +26,7 @@ pub(super) enum Tone {
 }
 
 /// How a group gets on in a partition.
-pub(super) fn tone(judged: &Judged) -> Tone {
+pub fn tone(judged: &Judged) -> Tone {
     match judged.verdict {
         _ if !judged.row.good => Tone::Bad,
         None | Some(Verdict::Ok) => Tone::Good,
@@ -43,7 +44,7 @@ pub(super) fn verdict(judged: &Judged) -> String {
 }
 
 /// `12,345`
-pub(super) fn number(count: u64) -> String {
+pub fn number(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -56,7 +57,7 @@ pub(super) fn number(count: u64) -> String {
 }
 
 /// How long somebody waits: `0 s`, `0.4 s`, `12 s`, `3 min`.
-pub(super) fn wait(seconds: f64) -> String {
+pub fn wait(seconds: f64) -> String {
     match seconds {
         _ if seconds < 0.05 => "0 s".to_owned(),
         _ if seconds < 9.95 => format!("{seconds:.1} s"),
@@ -65,7 +66,7 @@ pub(super) fn wait(seconds: f64) -> String {
 }
 
 /// How long something took: `0.4 ms`, `12 ms`, `1.2 s`.
-pub(super) fn took(seconds: f64) -> String {
+pub fn took(seconds: f64) -> String {
     match seconds * 1_000.0 {
         ms if ms < 10.0 => format!("{ms:.1} ms"),
         ms if ms < 1_000.0 => format!("{ms:.0} ms"),
@@ -74,7 +75,7 @@ pub(super) fn took(seconds: f64) -> String {
 }
 
 /// How often: `24/s`, `0.3/s`.
-pub(super) fn rate(a_second: f64) -> String {
+pub fn rate(a_second: f64) -> String {
     match a_second {
         _ if a_second < 0.05 => "0/s".to_owned(),
         _ if a_second < 9.95 => format!("{a_second:.1}/s"),
@@ -83,7 +84,7 @@ pub(super) fn rate(a_second: f64) -> String {
 }
 
 /// `1 record`, `2 records`
-pub(super) fn count(count: u64, one: &str) -> String {
+pub fn count(count: u64, one: &str) -> String {
     format!("{} {one}{}", number(count), if count == 1 { "" } else { "s" })
 }
 

@@ -28,6 +28,7 @@ mod http;
 mod import;
 mod instance;
 mod lag;
+mod lag_view;
 mod mail_burst;
 mod mailer_kills;
 mod mails;

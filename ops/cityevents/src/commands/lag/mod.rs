@@ -1,24 +1,29 @@
 //! `lag`: how far every group is behind, in records and in seconds; watched, also how it gets on.
 
+mod draw;
+mod look;
+mod screen;
+#[cfg(test)]
+mod tests;
+mod view;
+
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use anyhow::Context as _;
 use cityevents_kit::Config;
 use cityevents_runtime::lag::in_words;
 use serde_json::Value;
 
+use self::look::{Looker, rows_of};
 use super::cell;
-use crate::admin::lag::{Lookout, Row};
+use crate::admin::lag::Row;
 use crate::admin::{self, Question};
 use crate::cli::{FAILURE, Lag};
 use crate::output::{self, Format};
 
 const HEADINGS: [&str; 8] =
     ["group", "topic", "partition", "committed", "end", "records", "seconds", "verdict"];
-/// To the upper left corner, and away with everything.
-const CLEAR: &str = "\x1b[H\x1b[2J\x1b[3J";
 
 pub(super) fn run(arguments: &Lag) -> anyhow::Result<ExitCode> {
     let config = arguments.place.load(Vec::new())?.config;
@@ -28,7 +33,7 @@ pub(super) fn run(arguments: &Lag) -> anyhow::Result<ExitCode> {
     };
     let question = Question::Lag { groups };
     if arguments.watch {
-        return watch(&config, &question, arguments.place.output);
+        return watch(config, question, arguments.place.output);
     }
     let answer = admin::ask(&config, &question)?;
     let rows = rows_of(&answer)?;
@@ -40,54 +45,50 @@ pub(super) fn run(arguments: &Lag) -> anyhow::Result<ExitCode> {
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::from(FAILURE) })
 }
 
-/// Looks until interrupted. A log that is away for a moment is told, and looked for again.
-fn watch(config: &Config, question: &Question, format: Format) -> anyhow::Result<ExitCode> {
-    let mut lookout = Lookout::default();
-    let clears = format == Format::Table && std::io::stdout().is_terminal();
+/// Looks until interrupted: on a terminal in a view of its own, else one table or line after the other
+/// for as long as somebody reads them.
+fn watch(config: Config, question: Question, format: Format) -> anyhow::Result<ExitCode> {
+    if format == Format::Table && std::io::stdout().is_terminal() {
+        return screen::run(config, question);
+    }
+    let every = config.lag.every;
+    let mut looker = Looker::new(config, question);
     let mut looked = false;
     loop {
-        match admin::ask(config, question) {
-            Ok(answer) => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                let at_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-                let mut rows = rows_of(&answer)?;
-                for row in &mut rows {
-                    judge(&mut lookout, row, at_ms);
-                }
-                if clears {
-                    output::raw(CLEAR);
-                }
+        match looker.look() {
+            Ok(look) => {
+                let rows = look.rows_in_words();
                 match format {
                     Format::Json => output::line(&serde_json::to_string(&rows)?),
-                    Format::Table => print(&rows, &answer["commands"]),
+                    Format::Table => print(&rows, &look.commands),
                 }
             }
+            // A log that is away for a moment is told, and looked for again.
             Err(error) if looked => output::error(&error),
             Err(error) => return Err(error),
         }
+        if output::has_enough() {
+            return Ok(ExitCode::SUCCESS);
+        }
         looked = true;
-        std::thread::sleep(config.lag.every);
+        std::thread::sleep(every);
     }
-}
-
-/// Where a group stands, and how it gets on if that is not well.
-fn judge(lookout: &mut Lookout, row: &mut Row, at_ms: i64) {
-    if let Some(verdict) = lookout.judge(row, at_ms)
-        && !verdict.is_good()
-    {
-        row.verdict = format!("{}: {}", verdict.as_str(), row.verdict);
-        row.good = false;
-    }
-}
-
-fn rows_of(answer: &Value) -> anyhow::Result<Vec<Row>> {
-    serde_json::from_value(answer["rows"].clone())
-        .context("the running instance is of another version: ask it with its own program")
 }
 
 fn print(rows: &[Row], commands: &Value) {
     output::table(&HEADINGS, rows.iter().map(cells));
-    let seconds = |field: &str| commands[field].as_f64().map(Duration::from_secs_f64);
+    output::line(&undecided(commands));
+    if let Some(warning) = commands["warning"].as_str() {
+        output::line(&format!("warning: {warning}"));
+    }
+}
+
+/// How long the oldest undecided command waits, against the time that commands are kept.
+fn undecided(commands: &Value) -> String {
+    let seconds = |field: &str| {
+        let seconds = commands[field].as_f64();
+        seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    };
     let oldest = seconds("oldest_undecided_seconds").filter(|age| !age.is_zero());
     let oldest = oldest.map_or_else(
         || "no command waits".to_owned(),
@@ -95,10 +96,7 @@ fn print(rows: &[Row], commands: &Value) {
     );
     let kept = seconds("kept_seconds")
         .map_or_else(|| "for ever".to_owned(), |kept| format!("for {}", in_words(kept)));
-    output::line(&format!("{oldest}; {} keeps commands {kept}", cell(commands, "topic")));
-    if let Some(warning) = commands["warning"].as_str() {
-        output::line(&format!("warning: {warning}"));
-    }
+    format!("{oldest}; {} keeps commands {kept}", cell(commands, "topic"))
 }
 
 fn cells(row: &Row) -> Vec<String> {
