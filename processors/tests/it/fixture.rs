@@ -57,6 +57,21 @@ pub fn person(number: u32) -> UserId {
     UserId::from_bytes(bytes)
 }
 
+/// Decides everything in a partition, ticks included.
+pub fn decide(source: &Source, partition: u32, options: WorkerOptions) {
+    let standby = Standby::restore(source, partition, Registration::default).unwrap();
+    let mut worker = Worker::take_over(standby, options, Ownership::new()).unwrap();
+    let mut quiet = 0;
+    for _ in 0..STEPS_MAX {
+        worker.step(Duration::ZERO).unwrap();
+        quiet = if worker.lag_records() == Some(0) { quiet + 1 } else { 0 };
+        if quiet > 2 {
+            return;
+        }
+    }
+    panic!("the worker does not come to rest");
+}
+
 /// Who is not what everybody is: there, with an address.
 #[derive(Default)]
 pub struct People(pub Mutex<BTreeMap<UserId, DropReason>>);
@@ -93,7 +108,7 @@ pub struct World {
     pub tracer: Tracer,
     /// Which trace the commands belong to that are given from now on.
     pub trace: std::cell::Cell<Option<TraceParent>>,
-    source: Source,
+    pub source: Source,
     commands: std::cell::Cell<u64>,
 }
 
@@ -204,21 +219,11 @@ impl World {
 
     /// Decides everything, ticks included.
     pub fn decide(&self) {
-        let standby = Standby::restore(&self.source, 0, Registration::default).unwrap();
         let mut options =
             WorkerOptions::new(topic::COMMAND_REPLIES.name, topic::EVENT_COMMANDS_DLQ.name);
         options.spans =
             Spans::new(self.tracer.clone(), "registration decide", "registration burst");
-        let mut worker = Worker::take_over(standby, options, Ownership::new()).unwrap();
-        let mut quiet = 0;
-        for _ in 0..STEPS_MAX {
-            worker.step(Duration::ZERO).unwrap();
-            quiet = if worker.lag_records() == Some(0) { quiet + 1 } else { 0 };
-            if quiet > 2 {
-                return;
-            }
-        }
-        panic!("the worker does not come to rest");
+        decide(&self.source, 0, options);
     }
 
     pub fn project(&self) {

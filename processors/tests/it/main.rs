@@ -8,6 +8,7 @@
     reason = "a failed expectation is the verdict of a test, in its helpers too"
 )]
 
+mod carry;
 mod fixture;
 mod mail_faults;
 mod mailer;

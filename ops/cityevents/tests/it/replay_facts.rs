@@ -6,7 +6,7 @@ use std::path::Path;
 
 use cityevents_domain::actor::{Actor, Role};
 use cityevents_domain::command::{Command, CommandKind};
-use cityevents_domain::ids::{CommandId, EventId};
+use cityevents_domain::ids::{CommandId, UserId};
 use cityevents_runtime::log::partitioner::partition_of;
 use cityevents_runtime::log::{Outgoing, TopicPartition};
 use cityevents_schemas::message::encode_command;
@@ -208,29 +208,48 @@ fn nothing_is_switched_while_commands_wait_and_wrong_prefixes_are_refused() {
     assert_eq!(chosen.code, 2, "{chosen:?}");
 
     facts(data, &["--partitions", "7"]).good();
-    let id: EventId = event.parse().unwrap();
-    let command = Command {
-        id: CommandId::from_bytes([7; 16]),
-        digest: 0,
-        event: id,
-        actor: Actor::Person { user: user(9), role: Role::User },
-        kind: CommandKind::Join,
-    };
-    let mut value = Vec::new();
-    encode_command(&command, &mut value);
-    {
-        let log = open_log(data);
-        let place = TopicPartition::new("event-commands", partition_of(event.as_bytes(), 4));
-        let (key, value) = (Some(event.clone().into()), Some(value.into()));
-        let command = Outgoing { key, value, ..Outgoing::default() };
-        append(&mut *log.producer("planted").unwrap(), &place, command);
-    }
+    ask_to_join(data, &event, 9);
     facts(data, &["--switch"]).failed(1, &["1 commands are not decided yet"]);
     let instance = Instance::start(data);
     until_at_rest(data);
     instance.stop();
-    facts(data, &["--switch"]).good();
-    let explained = run_new(data, &["explain", "--event", &event, "--output", "json"]).json();
-    let joined = explained["steps"].as_array().unwrap().last().unwrap().clone();
-    assert_eq!(joined["actor"], user(9).to_string(), "it was decided, and carried: {explained}");
+    assert_eq!(facts(data, &["--switch"]).json()["commands"], 0);
+    assert_eq!(who_joined(data, &event), [user(9)], "it was decided, and carried");
+
+    // Somebody did not hear of the switch.
+    ask_to_join(data, &event, 8);
+    assert_eq!(facts(data, &["--switch"]).json()["commands"], 1);
+    assert_eq!(facts(data, &["--switch"]).json()["commands"], 0, "asked once more");
+    run_new(data, &["replay", "--into", "two"]).good();
+    let reason = ["--force", "--reason", "seven partitions"];
+    run_new(data, &[&["replay", "switch", "two"][..], &reason].concat()).good();
+    let instance = Instance::start_with(data, &NEW);
+    until_new_at_rest(data);
+    assert_eq!(who_joined(data, &event), [user(9), user(8)]);
+    instance.stop();
+}
+
+/// Puts a command into the old topics, behind everybody's back.
+fn ask_to_join(data: &Path, event: &str, who: u8) {
+    let command = Command {
+        id: CommandId::from_bytes([who; 16]),
+        digest: 0,
+        event: event.parse().unwrap(),
+        actor: Actor::Person { user: user(who), role: Role::User },
+        kind: CommandKind::Join,
+    };
+    let mut value = Vec::new();
+    encode_command(&command, &mut value);
+    let log = open_log(data);
+    let place = TopicPartition::new("event-commands", partition_of(event.as_bytes(), 4));
+    let (key, value) = (Some(event.to_owned().into()), Some(value.into()));
+    let command = Outgoing { key, value, ..Outgoing::default() };
+    append(&mut *log.producer("planted").unwrap(), &place, command);
+}
+
+/// Who joined after it was created and published, as the new topics tell it.
+fn who_joined(data: &Path, event: &str) -> Vec<UserId> {
+    let explained = run_new(data, &["explain", "--event", event, "--output", "json"]).json();
+    let joins = explained["steps"].as_array().unwrap().iter().skip(2);
+    joins.map(|step| step["actor"].as_str().unwrap().parse().unwrap()).collect()
 }

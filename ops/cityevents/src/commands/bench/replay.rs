@@ -1,25 +1,32 @@
-//! Replay of one partition, alone: into nothing, into a state, and into tables.
+//! Replay of one partition, alone: into nothing, into a state, into tables, and into other topics.
 
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use cityevents_processors::registration::Registration;
+use cityevents_processors::replay::carry::{self, Carry, ComparedFacts, Target};
 use cityevents_processors::replay::{Facts, Until};
 use cityevents_runtime::follower::Follower;
 use cityevents_runtime::log::{Isolation, PollLimit, TopicPartition};
 use cityevents_runtime::standby::{Source, Standby};
+use cityevents_schemas::topic;
 use cityevents_views::{Views, embedded};
 
 use super::Plan;
 use super::kafka::Cluster;
 use super::measure::{Goal, Row, per_second, process_cpu};
 use super::restore::{self, PARTITIONS};
+use crate::instance::topics;
 
 /// The partition that has facts.
 const PARTITION: u32 = 0;
 /// Read at once, as a restore does.
 const READ: PollLimit = PollLimit { records: 16_384, bytes: 8 << 20 };
 const READ_WAIT: Duration = Duration::from_secs(10);
+/// Of the topics that facts are carried into.
+const CARRIED_PARTITIONS: u32 = 6;
+/// Longest time that facts are carried for.
+const CARRY_WAIT: Duration = Duration::from_secs(600);
 
 pub(super) fn measure(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let folder = plan.folder()?;
@@ -46,6 +53,15 @@ pub(super) fn measure(plan: &Plan) -> anyhow::Result<Vec<Row>> {
         Ok(replay.finish()?)
     })?;
 
+    let prefix = format!("{}carried-", cluster.as_ref().map_or("", |cluster| &cluster.prefix));
+    let target = carried_to(&source, &prefix)?;
+    let carried = timed(|| {
+        let carry = Carry::open(&source, &target)?;
+        Ok(carry.run(CARRY_WAIT, None)?)
+    })?;
+    let compared = carry::compare(&source, &target, &mut |_, _| {})?;
+    ensure!(compared.iter().all(ComparedFacts::is_same), "what was carried is not the same");
+
     let (from, goal) = match cluster {
         Some(_) => ("Kafka", 500_000.0),
         None => ("the embedded log", 1_000_000.0),
@@ -68,7 +84,18 @@ pub(super) fn measure(plan: &Plan) -> anyhow::Result<Vec<Row>> {
         Row::new("    read by the rule of the chain, nothing folded", rate(&linked), "/s")
             .under(conditions(&linked)),
         Row::new("    into tables in a folder", rate(&written), "/s").under(conditions(&written)),
+        Row::new("    carried into new topics of six partitions", rate(&carried), "/s")
+            .under(conditions(&carried)),
     ])
+}
+
+/// New topics, with another number of partitions.
+fn carried_to(source: &Source, prefix: &str) -> anyhow::Result<Target> {
+    topics::create_missing(&*source.log, prefix, CARRIED_PARTITIONS)?;
+    Ok(Target {
+        commands: topic::EVENT_COMMANDS.full_name(prefix).into(),
+        facts: topic::EVENT_FACTS.full_name(prefix).into(),
+    })
 }
 
 struct Times {
