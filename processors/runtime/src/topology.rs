@@ -105,6 +105,12 @@ pub trait Topology: Send {
     /// When the value cannot be read: the reader stops, since passing it would fork the state.
     fn fold(&mut self, value: &[u8]) -> Result<(), Undecodable>;
 
+    /// Whether a link can be read, without folding it.
+    ///
+    /// # Errors
+    /// When it cannot.
+    fn check(&self, value: &[u8]) -> Result<(), Undecodable>;
+
     /// Looks at commands that come next, in order, to have at hand what their decisions need.
     /// Decides nothing and changes nothing that a decision sees.
     fn look_ahead(&mut self, _commands: &[Record]) {}

@@ -94,6 +94,10 @@ impl Topology for Versioned {
         self.inner.fold(value)
     }
 
+    fn check(&self, value: &[u8]) -> Result<(), Undecodable> {
+        self.inner.check(value)
+    }
+
     fn decide(&mut self, input: &Input<'_>) -> Result<Decision<Answer>, DecideError> {
         let mut value = input.value;
         if self.program == Program::Strict

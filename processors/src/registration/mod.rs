@@ -93,6 +93,10 @@ impl Topology for Registration {
         Ok(())
     }
 
+    fn check(&self, value: &[u8]) -> Result<(), Undecodable> {
+        decode_link(value).map(drop).map_err(undecodable)
+    }
+
     fn look_ahead(&mut self, commands: &[Record]) {
         let mut offsets = Vec::with_capacity(commands.len());
         let mut decoded = Vec::with_capacity(commands.len());

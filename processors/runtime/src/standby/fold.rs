@@ -54,18 +54,22 @@ impl<T: Topology> Fold<T> {
 
     /// Whether it has every link that it was given.
     pub(super) fn check(&self, partition: &TopicPartition) -> Result<(), FoldError> {
-        let Some(broken) = self.broken.clone() else {
-            return Ok(());
-        };
         let partition = partition.clone();
-        Err(match broken {
-            Broken::Undecodable { offset, error } if error.is_temporary => {
-                FoldError::NotNow { partition, offset, error }
+        match self.broken.clone() {
+            None => Ok(()),
+            Some(Broken::Undecodable { offset, error }) => {
+                Err(unreadable(partition, offset, error))
             }
-            Broken::Undecodable { offset, error } => {
-                FoldError::Undecodable { partition, offset, error }
-            }
-            Broken::OtherCommands => FoldError::OtherCommands { partition },
-        })
+            Some(Broken::OtherCommands) => Err(FoldError::OtherCommands { partition }),
+        }
+    }
+}
+
+/// Why a fact that counts was not read.
+pub(super) fn unreadable(partition: TopicPartition, offset: u64, error: Undecodable) -> FoldError {
+    if error.is_temporary {
+        FoldError::NotNow { partition, offset, error }
+    } else {
+        FoldError::Undecodable { partition, offset, error }
     }
 }

@@ -10,16 +10,21 @@ use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::gauge::Gauge;
 
-use self::fold::Fold;
+use self::fold::{Fold, unreadable};
 pub use self::pool::{Lease, StandbyPool};
 use self::reading::read_up_to;
-use crate::chain::{ChainReader, Cursor};
+use crate::chain::{ChainReader, Cursor, is_last};
 use crate::follower::{Follower, LinkedRecord, Position};
 use crate::log::clock::Clock;
-use crate::log::{Log, LogError, PollLimit, TopicPartition};
+use crate::log::{Isolation, Log, LogError, PollLimit, TopicPartition};
 use crate::metrics::RuntimeMetrics;
 use crate::snapshot::{Description, SnapshotError, SnapshotStore};
 use crate::topology::{Topology, Undecodable};
+
+/// A link is no larger.
+const LINK_BYTES_MAX: usize = 1 << 20;
+/// Longest wait for a link that is known to be there.
+const LINK_WAIT: Duration = Duration::from_secs(5);
 
 /// What a partition's fold needs to know of its surroundings.
 #[derive(Clone)]
@@ -149,6 +154,9 @@ impl<T: Topology> Standby<T> {
             follower,
             buffer: Vec::new(),
         };
+        if let Some(position) = from.filter(|position| position.offset == high) {
+            standby.check_last(position)?;
+        }
         let start = from.map_or(0, |position| position.offset);
         let remaining = source.metrics.restoring(source.topology, partition);
         let folded = standby.catch_up_showing(high, &remaining);
@@ -165,6 +173,23 @@ impl<T: Topology> Standby<T> {
             facts
         );
         Ok(standby)
+    }
+
+    /// Where a snapshot leaves nothing to fold, reads the last link all the same: whoever cannot read facts,
+    /// with the registry of somebody else for example, is refused here, and not after it took over.
+    fn check_last(&self, position: Position) -> Result<(), FoldError> {
+        let Some(offset) = position.offset.checked_sub(1) else { return Ok(()) };
+        let partition = self.follower.partition();
+        let mut reader = self.source.log.reader(partition, offset, Isolation::Uncommitted)?;
+        let mut records = Vec::new();
+        reader.poll(PollLimit { records: 1, bytes: LINK_BYTES_MAX }, LINK_WAIT, &mut records)?;
+        // Behind it there may be records that do not count, of programs that are not known here.
+        let Some(last) = records.first().filter(|record| is_last(record, &position.cursor)) else {
+            return Ok(());
+        };
+        let value = last.value.as_deref().unwrap_or_default();
+        let checked = self.fold.topology.check(value);
+        checked.map_err(|error| unreadable(partition.clone(), offset, error))
     }
 
     /// A fold of nothing, at the beginning of the facts: for tools that stop on the way.

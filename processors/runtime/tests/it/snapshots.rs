@@ -1,12 +1,13 @@
 //! Snapshots save time and are never the truth.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cityevents_runtime::log::Log as _;
 use cityevents_runtime::snapshot::{SnapshotOptions, SnapshotStore};
-use cityevents_runtime::standby::FoldError;
+use cityevents_runtime::standby::{FoldError, Standby};
 use cityevents_runtime::topology::Topology as _;
 use futures::executor::block_on;
 use object_store::memory::InMemory;
@@ -39,8 +40,7 @@ fn links_folded(world: &World) -> u64 {
     let restored = world.restore();
     let folded = world.folds() - before;
     let without = cityevents_runtime::standby::Source { snapshots: None, ..world.source.clone() };
-    let from_facts =
-        cityevents_runtime::standby::Standby::restore(&without, 0, || world.toy()).unwrap();
+    let from_facts = Standby::restore(&without, 0, || world.toy()).unwrap();
     assert_eq!(restored.topology().encode_state(), from_facts.topology().encode_state());
     assert_eq!(restored.position(), from_facts.position());
     folded
@@ -71,6 +71,21 @@ fn a_worker_goes_on_from_a_snapshot() {
     run(&mut worker).unwrap();
     assert_eq!(world.answers().last().unwrap(), "5 full by 5");
     assert_eq!(links_folded(&world), 3);
+}
+
+#[test]
+fn whoever_cannot_read_facts_is_refused_where_a_snapshot_leaves_none_to_fold() {
+    let (world, _) = world();
+    snapshot_after(&world, &["add a", "later b"]);
+    let away = |is_away| world.program.is_dictionary_away.store(is_away, Ordering::SeqCst);
+    away(true);
+    let refused = Standby::restore(&world.source, 0, || world.toy()).map(drop);
+    assert!(matches!(refused, Err(FoldError::NotNow { offset: 2, .. })), "{refused:?}");
+    // What does not count says nothing: it may be of a program that is not known here.
+    world.append_junk();
+    assert_eq!(world.restore().links_since_snapshot(), 0);
+    away(false);
+    assert_eq!(links_folded(&world), 0);
 }
 
 #[test]
