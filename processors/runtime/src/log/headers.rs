@@ -3,7 +3,7 @@
 //! Layout, for each header in order: length of the name (u8), the name (UTF-8), length of the value
 //! (u32, big endian), the value. Adapters turn it into what their log wants.
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 
 /// Names and values beside a record, in order. A name may stand more than once; the last one counts.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -23,6 +23,11 @@ impl Headers {
             std::str::from_utf8(name).ok()?;
         }
         Some(Self(block))
+    }
+
+    /// A block that was put together by [`put`], and by nothing else.
+    pub(super) const fn of_put(block: Bytes) -> Self {
+        Self(block)
     }
 
     /// The block.
@@ -83,11 +88,7 @@ impl HeadersBuilder {
 
     /// Adds one. A name longer than 255 bytes is cut; ours are constants and shorter.
     pub fn push(&mut self, name: &str, value: &[u8]) -> &mut Self {
-        let name = &name.as_bytes()[..name.len().min(usize::from(u8::MAX))];
-        self.0.push(name.len() as u8);
-        self.0.extend_from_slice(name);
-        self.0.extend_from_slice(&(value.len() as u32).to_be_bytes());
-        self.0.extend_from_slice(value);
+        put(&mut self.0, name, value);
         self
     }
 
@@ -104,6 +105,15 @@ impl HeadersBuilder {
     pub fn build(self) -> Headers {
         Headers(Bytes::from(self.0))
     }
+}
+
+/// Adds a header to a block.
+pub(super) fn put(block: &mut impl BufMut, name: &str, value: &[u8]) {
+    let name = &name[..name.floor_char_boundary(usize::from(u8::MAX))];
+    block.put_u8(name.len() as u8);
+    block.put_slice(name.as_bytes());
+    block.put_u32(value.len() as u32);
+    block.put_slice(value);
 }
 
 /// Takes the first header off a block.
@@ -139,6 +149,15 @@ mod tests {
         let headers = builder.build();
         let all: Vec<_> = headers.iter().collect();
         assert_eq!(all, [("b", &b"2"[..]), ("a", b"4")]);
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_cut_between_characters() {
+        let mut builder = HeadersBuilder::default();
+        builder.push(&"ü".repeat(200), b"value");
+        let headers = Headers::from_bytes(builder.build().as_bytes().clone()).unwrap();
+        let all: Vec<_> = headers.iter().collect();
+        assert_eq!(all, [(&*"ü".repeat(127), &b"value"[..])]);
     }
 
     #[test]

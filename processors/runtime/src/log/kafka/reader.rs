@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message};
@@ -22,11 +22,14 @@ use super::metrics::KafkaMetrics;
 use super::options::KafkaOptions;
 use crate::log::{
     Headers, Isolation, LogError, LogErrorKind, PollLimit, Polled, Reader, Record, TopicPartition,
+    headers,
 };
 
 /// Records are copied out of librdkafka into blocks of this size: one allocation for many records,
 /// and one that is kept alive keeps no more than this.
 const BLOCK_BYTES: usize = 64 << 10;
+/// Room for the headers of most records: to measure them first takes as long as to copy them.
+const HEADERS_BYTES: usize = 512;
 
 /// Learns where the end of the partition is.
 struct Context {
@@ -243,15 +246,9 @@ impl Room {
     }
 }
 
-/// Copies a message out of librdkafka's memory.
+/// Copies a message out of librdkafka's memory. A block that is too small for its headers grows by itself.
 fn copy(block: &mut BytesMut, message: &BorrowedMessage<'_>) -> Record {
-    let headers_length = message.headers().map_or(0, |headers| {
-        headers
-            .iter()
-            .map(|header| 5 + header.key.len() + header.value.map_or(0, <[u8]>::len))
-            .sum()
-    });
-    let needed = message.key_len() + message.payload_len() + headers_length;
+    let needed = message.key_len() + message.payload_len() + HEADERS_BYTES;
     if block.capacity() < needed {
         *block = BytesMut::with_capacity(needed.max(BLOCK_BYTES));
     }
@@ -263,16 +260,14 @@ fn copy(block: &mut BytesMut, message: &BorrowedMessage<'_>) -> Record {
     };
     let key = part(message.key());
     let value = part(message.payload());
-    if let Some(headers) = message.headers() {
-        for header in headers.iter() {
-            put_header(block, header.key, header.value.unwrap_or_default());
+    let headers = match message.headers() {
+        Some(headers) => {
+            for header in headers.iter() {
+                headers::put(block, header.key, header.value.unwrap_or_default());
+            }
+            Headers::of_put(block.split().freeze())
         }
-    }
-    // A block that was put together right; else it would be empty.
-    let headers = if headers_length == 0 {
-        Headers::empty()
-    } else {
-        Headers::from_bytes(block.split().freeze()).unwrap_or_default()
+        None => Headers::empty(),
     };
     Record {
         offset: message.offset().max(0).cast_unsigned(),
@@ -283,43 +278,14 @@ fn copy(block: &mut BytesMut, message: &BorrowedMessage<'_>) -> Record {
     }
 }
 
-/// In the layout of [`Headers`].
-fn put_header(block: &mut BytesMut, name: &str, value: &[u8]) {
-    let name = &name[..name.floor_char_boundary(usize::from(u8::MAX))];
-    block.put_u8(name.len() as u8);
-    block.extend_from_slice(name.as_bytes());
-    block.put_u32(value.len() as u32);
-    block.extend_from_slice(value);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::headers::HeadersBuilder;
 
     #[test]
     fn the_end_of_a_partition_is_read_from_its_reason() {
         let reason = "Fetch from broker 1 reached end of partition at offset 42 (HighwaterMark 43)";
         assert_eq!(end_of(reason), Some(42));
         assert_eq!(end_of("Broker: Unknown topic or partition"), None);
-    }
-
-    #[test]
-    fn headers_are_laid_out_as_their_block_wants_them() {
-        let mut builder = HeadersBuilder::default();
-        builder.push("link", b"\x00\x01").push("empty", b"");
-        let mut block = BytesMut::new();
-        put_header(&mut block, "link", b"\x00\x01");
-        put_header(&mut block, "empty", b"");
-        assert_eq!(&block.freeze(), builder.build().as_bytes());
-    }
-
-    #[test]
-    fn a_header_name_that_is_too_long_is_cut_between_characters() {
-        let mut block = BytesMut::new();
-        put_header(&mut block, &"ü".repeat(200), b"value");
-        let headers = Headers::from_bytes(block.freeze()).unwrap();
-        let all: Vec<_> = headers.iter().collect();
-        assert_eq!(all, [(&*"ü".repeat(127), &b"value"[..])]);
     }
 }
