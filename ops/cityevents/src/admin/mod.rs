@@ -136,6 +136,8 @@ impl Question {
     pub const fn schemas(&self) -> Schemas {
         match self {
             Self::LogLevel { .. }
+            // Of records it reads when they were written, and whether they count.
+            | Self::Lag { .. }
             | Self::Topics
             | Self::CheckTopics
             | Self::Snapshots

@@ -29,7 +29,7 @@ use crate::stack;
 /// Partitions of the commands, and of the rows.
 pub const PARTITIONS: u32 = 2;
 /// Longest wait for others to do what they do in a second.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 /// Between two looks where nothing tells that something happened.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -89,7 +89,7 @@ impl Cluster {
     }
 
     /// The program with the settings of this cluster.
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = command_line::command();
         command
             .args(arguments)

@@ -1,10 +1,16 @@
 //! The role `lag` on a cluster: it puts commands in and sees them decided, and tells that nobody
 //! decides when nobody does.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::thread;
+
 use cityevents_runtime::log::TopicPartition;
+use serde_json::Value;
 
 use crate::ages;
-use crate::cluster::{Cluster, PARTITIONS, Process, poll_for};
+use crate::cluster::{Cluster, DEADLINE, PARTITIONS, Process, poll_for};
 use crate::web;
 
 fn figure(process: &Process<'_>, series: &str) -> Option<f64> {
@@ -50,6 +56,30 @@ fn probes_are_decided_and_a_group_that_nobody_is_in_is_stopped_until_somebody_is
     poll_for(|| (0..PARTITIONS).all(fine).then_some(()));
     worker.stop();
     watching.stop();
+}
+
+#[test]
+fn lag_is_watched_past_the_first_look_with_a_schema_registry_that_is_away() {
+    let cluster = Cluster::with_topics("watched")
+        .setting("CITYEVENTS__REGISTRY__URL", "http://127.0.0.1:1")
+        .setting("CITYEVENTS__LAG__EVERY", "100ms");
+    let watch = ["lag", "--watch", "--output", "json"];
+    let mut watching = cluster.command(&watch).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    let (told, looks) = mpsc::channel();
+    let reading = thread::spawn(move || {
+        lines.map_while(Result::ok).take(3).try_for_each(|look| told.send(look))
+    });
+    let looks: Vec<_> = (0..3).map_while(|_| looks.recv_timeout(DEADLINE).ok()).collect();
+    watching.kill().unwrap();
+    watching.wait().unwrap();
+    reading.join().unwrap().unwrap();
+    assert_eq!(looks.len(), 3, "{looks:?}");
+    let is_good = |row: &Value| row["good"] == true;
+    for look in looks {
+        let look: Vec<Value> = serde_json::from_str(&look).unwrap();
+        assert!(look.iter().all(is_good), "{look:?}");
+    }
 }
 
 #[test]

@@ -50,18 +50,26 @@ pub(super) struct Looker {
     config: Config,
     question: Question,
     lookout: Lookout,
+    /// Whoever answered the last look, on a cluster.
+    asker: Option<Asker>,
 }
 
 impl Looker {
     pub(super) fn new(config: Config, question: Question) -> Self {
-        Self { config, question, lookout: Lookout::default() }
+        Self { config, question, lookout: Lookout::default(), asker: None }
     }
 
-    /// Looks once. Whoever answers is found anew each time: an instance may have been started or have
-    /// ended since, and one that is about to start finds its folder free between two looks.
+    /// Looks once. The connections to a cluster are kept until a look fails. Whoever answers for a folder is
+    /// found anew each time: an instance may have been started or have ended since, and one that is about to
+    /// start finds its folder free between two looks.
     pub(super) fn look(&mut self) -> anyhow::Result<Look> {
         let began = Timestamp::now();
-        let answer = Asker::find(&self.config, self.question.schemas())?.ask(&self.question)?;
+        let asker = match self.asker.take() {
+            Some(asker) => asker,
+            None => Asker::find(&self.config, self.question.schemas())?,
+        };
+        let answer = asker.ask(&self.question)?;
+        self.asker = self.config.is_cluster().then_some(asker);
         let at = Timestamp::now();
         let judged = |row: Row| {
             let verdict = self.lookout.judge(&row, at.as_millisecond());
