@@ -7,7 +7,7 @@ use cityevents_runtime::log::headers::HeadersBuilder;
 use cityevents_runtime::log::{Headers, Outgoing, Record};
 use cityevents_runtime::retry::OrderKey;
 use cityevents_schemas::cloudevents::{self, header};
-use cityevents_schemas::message::{Email, EmailContent, encode_email};
+use cityevents_schemas::message::{Email, EmailContent, EmailStanding, encode_email};
 use cityevents_trace::TraceParent;
 
 /// Type of a mail's record, before the name of its template.
@@ -51,6 +51,19 @@ pub fn key_of(recipient: &UserId) -> Bytes {
     let hash =
         blake3::derive_key("cityevents 2026 key of mails to an account", recipient.as_bytes());
     Bytes::from(blake3::Hash::from_bytes(hash).to_hex()[..16].to_owned())
+}
+
+/// Whether many are told the same at once: such a mail lets those go first that somebody waits for.
+/// What comes after it may overtake it, so nothing may be bulk that a later mail takes back.
+pub const fn is_bulk(content: &EmailContent) -> bool {
+    match content {
+        EmailContent::EventCanceled { standing, .. } => {
+            // The owner is one person, and hears it as such.
+            matches!(standing, EmailStanding::Active | EmailStanding::Waiting)
+        }
+        EmailContent::EventChanged { .. } | EmailContent::OrganizerMessage { .. } => true,
+        _ => false,
+    }
 }
 
 /// Headers that say which trace something belongs to, and nothing else.
@@ -108,7 +121,7 @@ pub fn order_of(record: &Record) -> Option<OrderKey> {
 #[cfg(test)]
 mod tests {
     use cityevents_domain::time::Timestamp;
-    use cityevents_schemas::message::{EmailStanding, decode_email};
+    use cityevents_schemas::message::decode_email;
 
     use super::*;
 

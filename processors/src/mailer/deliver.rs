@@ -16,9 +16,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::directory::{Addressee, DropReason};
+use super::gate::Urgency;
 use super::ledger::{Claim, Claimed, LedgerError, Sighting, State};
 use super::letter::{LookedUp, letter_of};
 use super::{Parts, hold};
+use crate::emails;
 
 /// When to try again after something that everybody needs was away.
 const AWAY_WAIT: Duration = Duration::from_millis(500);
@@ -117,9 +119,8 @@ impl Parts {
                 return Ok(Tried::Ended(Verdict::Poison(failure)));
             }
         };
-        let Some(turn) = self.pace.turn(&destination).await else {
-            return Ok(Tried::Again(AWAY_WAIT));
-        };
+        let urgency = if emails::is_bulk(&email.content) { Urgency::Bulk } else { Urgency::Urgent };
+        let turn = self.pace.turn(&destination, urgency).await;
         let permit = match self.breaker.permit() {
             Ok(permit) => permit,
             Err(open) => return Ok(Tried::Again(open.retry_after)),

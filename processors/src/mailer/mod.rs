@@ -12,6 +12,7 @@
 mod deferrals;
 mod deliver;
 pub mod directory;
+mod gate;
 mod hold;
 pub mod ledger;
 mod letter;
@@ -44,6 +45,9 @@ use crate::emails;
 pub const NAME: &str = "mailer";
 /// Mails of one partition that may be in work, most of them waiting for their turn.
 pub const IN_WORK_MAX: usize = 1_024;
+/// Of those that tell many the same: as many as a process hands over at the same time, and some in
+/// preparation.
+pub const BULK_IN_WORK_MAX: usize = 128;
 
 /// What mailers are made of. Shared by all partitions of a process.
 pub struct Parts {

@@ -9,14 +9,17 @@
 //! tell, so a repeated one is the same mail, and whoever sends it looks whether it was sent. Facts
 //! older than the first start of any notifier are passed: what happened before there were mails is
 //! nobody's news.
+//!
+//! What many are told goes to a topic of its own ([`emails::is_bulk`]), always behind what they were
+//! told before.
 
+mod outbox;
 mod steps;
 mod tell;
 mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use cityevents_domain::ids::EventId;
 use cityevents_domain::time::{Millis, Timestamp};
@@ -25,8 +28,7 @@ use cityevents_runtime::consumer::FactSink;
 use cityevents_runtime::follower::{LinkedRecord, Position};
 use cityevents_runtime::host::TaskError;
 use cityevents_runtime::log::clock::Clock;
-use cityevents_runtime::log::partitioner::partition_of;
-use cityevents_runtime::log::{Delivery, Headers, Log, Outgoing, Producer, TopicPartition};
+use cityevents_runtime::log::{Headers, Log, TopicPartition};
 use cityevents_runtime::spans::Spans;
 use cityevents_schemas::message::{Email, EmailContent, decode_link};
 use cityevents_trace::{Span, TRACE_PARENT, Tracer};
@@ -34,6 +36,7 @@ use cityevents_views::Views;
 use futures::executor::block_on;
 use serde::{Deserialize, Serialize};
 
+use self::outbox::Outbox;
 use self::steps::StepSpans;
 use self::tell::{Canceled, Tell, tell};
 use self::work::{Work, Works};
@@ -41,14 +44,8 @@ use crate::{emails, kept, unreadable_fact};
 
 /// Names this topology in groups, logs and metrics.
 pub const NAME: &str = "notifier";
-/// Who says so.
-const SOURCE: &str = "/cityevents/notifier";
 /// Mails that are appended before their acknowledgement is waited for.
 const FLUSH_AT: usize = 4_096;
-/// Longest wait of the log for the acknowledgement of those.
-const ACKNOWLEDGE_MAX: Duration = Duration::from_secs(20);
-/// One wait for deliveries.
-const POLL_WAIT: Duration = Duration::from_millis(100);
 /// Clocks differ: a fact that is older by so much may be newer than the first start.
 const BEGAN_SLACK: Millis = Millis::minutes(5);
 /// How long it is remembered why an event was called off: its steps take minutes.
@@ -65,8 +62,12 @@ pub struct NotifierParts {
     pub views: Views,
     /// The facts.
     pub facts: Arc<str>,
-    /// The mails to be sent, and how many partitions they have.
-    pub emails: (Arc<str>, u32),
+    /// The mails to be sent.
+    pub emails: Arc<str>,
+    /// Those that many get, which let the others go first.
+    pub bulk: Arc<str>,
+    /// How many partitions each of the two has.
+    pub partitions: u32,
     /// The group.
     pub group: String,
     /// Name of the projection that writes the tables.
@@ -100,12 +101,7 @@ impl Notifier {
     /// # Errors
     /// When the log gives no producer.
     pub fn new(parts: NotifierParts, partition: u32) -> Result<Self, TaskError> {
-        let outbox = Outbox {
-            producer: parts.log.producer(&format!("{NAME}-{partition}"))?,
-            topic: parts.emails.clone(),
-            waiting: BTreeMap::new(),
-            count: 0,
-        };
+        let outbox = Outbox::new(&parts, partition)?;
         let partition = TopicPartition::new(parts.facts.clone(), partition);
         let began = Timestamp::from_millis(i64::MAX);
         let (canceled, works) = (BTreeMap::new(), Works::default());
@@ -180,8 +176,8 @@ impl Notifier {
     }
 
     fn put(&mut self, email: &Email, trace: Option<&Headers>) -> Result<(), TaskError> {
-        self.outbox.put(emails::outgoing(email, SOURCE, trace));
-        if self.outbox.count >= FLUSH_AT { self.outbox.flush() } else { Ok(()) }
+        self.outbox.put(email, trace);
+        if self.outbox.count() >= FLUSH_AT { self.outbox.flush() } else { Ok(()) }
     }
 
     fn remember(
@@ -264,56 +260,11 @@ impl FactSink for Notifier {
         };
         let mut spans = step.spans(&parts.tracer);
         for email in &step.emails {
-            self.outbox.put(emails::outgoing(email, SOURCE, spans.next().as_ref()));
+            self.outbox.put(email, spans.next().as_ref());
         }
         self.outbox.flush()?;
         spans.into_spans().into_iter().for_each(Span::end);
         self.works.done(&self.parts.views, partition, step)?;
         Ok(!self.works.is_empty())
-    }
-}
-
-/// Mails on their way into the log.
-struct Outbox {
-    producer: Box<dyn Producer>,
-    topic: (Arc<str>, u32),
-    waiting: BTreeMap<u32, Vec<Outgoing>>,
-    count: usize,
-}
-
-impl Outbox {
-    fn put(&mut self, outgoing: Outgoing) {
-        let key = outgoing.key.as_deref().unwrap_or_default();
-        let partition = partition_of(key, self.topic.1);
-        self.waiting.entry(partition).or_default().push(outgoing);
-        self.count += 1;
-    }
-
-    /// Appends what waits, and returns when the log has acknowledged it.
-    fn flush(&mut self) -> Result<(), TaskError> {
-        if self.count == 0 {
-            return Ok(());
-        }
-        for (partition, records) in std::mem::take(&mut self.waiting) {
-            let place = TopicPartition::new(self.topic.0.clone(), partition);
-            self.producer.append(&place, records)?;
-        }
-        let deadline = Instant::now() + ACKNOWLEDGE_MAX;
-        let mut deliveries: Vec<Delivery> = Vec::new();
-        let mut acknowledged = 0;
-        while acknowledged < self.count as u64 {
-            if Instant::now() >= deadline {
-                let topic = &self.topic.0;
-                let reason = format!("{topic} does not acknowledge mails to be sent");
-                return Err(TaskError::Restart(reason));
-            }
-            self.producer.poll(POLL_WAIT, &mut deliveries)?;
-            for delivery in deliveries.drain(..) {
-                delivery.result?;
-                acknowledged += delivery.count;
-            }
-        }
-        self.count = 0;
-        Ok(())
     }
 }

@@ -31,7 +31,7 @@ use cityevents_runtime::log::{
     TopicSpec,
 };
 use cityevents_runtime::metrics::RuntimeMetrics;
-use cityevents_runtime::retry::{RetryConsumer, RetryOptions, Tier};
+use cityevents_runtime::retry::{Bulk, RetryConsumer, RetryOptions, Tier};
 use cityevents_runtime::spans::Spans;
 use cityevents_runtime::standby::{Source, Standby};
 use cityevents_runtime::worker::{Worker, WorkerOptions};
@@ -246,7 +246,9 @@ impl World {
             log: Arc::new(self.log.clone()),
             views: self.views.clone(),
             facts: topic::EVENT_FACTS.name.into(),
-            emails: (topic::EMAILS.name.into(), 1),
+            emails: topic::EMAILS.name.into(),
+            bulk: topic::EMAILS_BULK.name.into(),
+            partitions: 1,
             group: notifier::NAME.to_owned(),
             projection: projection::NAME.to_owned(),
             clock: Arc::new(self.clock.clone()),
@@ -271,7 +273,7 @@ impl World {
         let (mut quiet, mut before) = (0, 0);
         for _ in 0..STEPS_MAX {
             notifier.step(Duration::ZERO).unwrap();
-            let now = self.records(topic::EMAILS.name).len();
+            let now = self.mails().len();
             // A page of people may have nobody in it who is meant.
             let is_quiet = notifier.lag_records() == Some(0) && now == before;
             (quiet, before) = (if is_quiet { quiet + 1 } else { 0 }, now);
@@ -285,14 +287,21 @@ impl World {
 
     /// As [`World::settle`]; so many records before are nothing that anybody can read.
     pub fn settle_behind(&self, junk: usize) {
-        assert_eq!(self.records(topic::EMAILS.name).len(), junk);
+        assert_eq!(self.mails().len(), junk);
         self.settle();
     }
 
-    /// The mails to be sent, in order.
+    /// Records of mails to be sent, bulk behind the others.
+    pub fn mails(&self) -> Vec<Record> {
+        [topic::EMAILS, topic::EMAILS_BULK]
+            .iter()
+            .flat_map(|from| self.records(from.name))
+            .collect()
+    }
+
+    /// The mails to be sent, in the order in which one person gets them.
     pub fn emails(&self) -> Vec<Email> {
-        let records = self.records(topic::EMAILS.name);
-        records
+        self.mails()
             .iter()
             .map(|record| decode_email(record.value.as_deref().unwrap()).unwrap())
             .collect()
@@ -351,6 +360,7 @@ impl World {
             log: Arc::new(self.log.clone()),
             group: "mailer".to_owned(),
             source: topic::EMAILS.name.into(),
+            bulk: Some(Bulk { topic: topic::EMAILS_BULK.name.into(), in_work_max: 32 }),
             tiers: tiers.iter().map(tier).collect(),
             dead_letters: (topic::EMAILS_DLQ.name.into(), 1),
             in_work_max: 256,

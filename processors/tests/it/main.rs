@@ -10,6 +10,7 @@
 
 mod carry;
 mod fixture;
+mod mail_bulk;
 mod mail_faults;
 mod mailer;
 mod notifier;

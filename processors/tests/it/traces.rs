@@ -98,7 +98,7 @@ fn told_to_many(act: TraceParent, kind: CommandKind) -> (Vec<SpanData>, Vec<Trac
     world.settle();
     let (tracer, mut ended) = Tracer::with_queue(10_000, Counter::default());
     world.tracer = tracer;
-    let before = world.records(topic::EMAILS.name).len();
+    let before = world.mails().len();
     world.trace.set(Some(act));
     world.give(OWNER, Role::User, event, kind);
     world.trace.set(None);
@@ -109,7 +109,7 @@ fn told_to_many(act: TraceParent, kind: CommandKind) -> (Vec<SpanData>, Vec<Trac
     let mut mailer = world.mailer("one");
     world.send(&mut mailer);
     drop(mailer);
-    let records = world.records(topic::EMAILS.name).split_off(before);
+    let records = world.mails().split_off(before);
     let head = |record: &cityevents_runtime::log::Record| {
         record.headers.get_text(TRACE_PARENT).and_then(TraceParent::parse).unwrap()
     };

@@ -22,6 +22,7 @@ fn the_catalogue_has_every_topic_once() {
         "trends",
         "account-changes",
         "emails",
+        "emails-bulk",
         "emails-retry-10s",
         "emails-retry-1m",
         "emails-retry-10m",

@@ -71,7 +71,8 @@ fn groups(context: &Context, foreign: &[String]) -> anyhow::Result<Vec<Group>> {
     let (commands, facts) = (source.commands.clone(), source.facts.clone());
     let facts = (facts, Counts::Linked);
     let all = |topic: &Topic| (full_name(topic), Counts::All);
-    let mails = [&topic::EMAILS].into_iter().chain(catalog().retry_tiers(&topic::EMAILS));
+    let mails = [&topic::EMAILS, &topic::EMAILS_BULK].into_iter();
+    let mails = mails.chain(catalog().retry_tiers(&topic::EMAILS));
     let ours = [
         (registration::NAME, vec![(commands, Counts::All)]),
         (projection::NAME, vec![facts.clone()]),

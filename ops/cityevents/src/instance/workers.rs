@@ -23,7 +23,7 @@ use cityevents_runtime::consumer::{self, FactConsumer};
 use cityevents_runtime::dead_letter::CircuitPolicy;
 use cityevents_runtime::host::{Host, HostOptions, MakeTask, PanicPolicy, Partitions};
 use cityevents_runtime::log::LogError;
-use cityevents_runtime::retry::{self, RetryOptions, Tier};
+use cityevents_runtime::retry::{self, Bulk, RetryOptions, Tier};
 use cityevents_runtime::spans::Spans;
 use cityevents_runtime::standby::{Source, StandbyPool};
 use cityevents_runtime::worker::{self, WorkerOptions};
@@ -204,7 +204,9 @@ impl Workers<'_> {
             log: context.log().clone(),
             views: views.clone(),
             facts: facts.clone(),
-            emails: (emails.clone(), context.log().describe(&emails)?.spec.partitions),
+            emails: emails.clone(),
+            bulk: self.full_name(&topic::EMAILS_BULK).into(),
+            partitions: context.log().describe(&emails)?.spec.partitions,
             group: self.group_of(notifier::NAME),
             projection: projection::NAME.to_owned(),
             clock: context.source.clock.clone(),
@@ -262,6 +264,10 @@ impl Workers<'_> {
             log: context.log().clone(),
             group: self.group_of(mailer::NAME),
             source: self.full_name(&topic::EMAILS).into(),
+            bulk: Some(Bulk {
+                topic: self.full_name(&topic::EMAILS_BULK).into(),
+                in_work_max: mailer::BULK_IN_WORK_MAX,
+            }),
             tiers: tiers.iter().zip(&mail.retry_after).map(tier).collect(),
             dead_letters: (
                 dead_letters.clone(),
@@ -272,8 +278,7 @@ impl Workers<'_> {
             refused: REFUSED,
             clock,
         };
-        let topics = [options.source.clone()].into_iter();
-        let topics = topics.chain(options.tiers.iter().map(|tier| tier.topic.clone())).collect();
+        let topics = options.topics();
         let make = retry::make_task(options, move |_| {
             priority::give_way(priority::LATER);
             Ok(Mailer::new(Arc::clone(&parts), threads.handle().clone()))

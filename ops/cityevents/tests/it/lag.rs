@@ -42,7 +42,7 @@ fn a_running_instance_keeps_up_and_what_comes_while_it_is_stopped_waits() {
     poll_for(DEADLINE, || {
         let answer = lag(data);
         let all = rows(&answer).iter();
-        all.clone().count() == 36 && all.clone().all(|row| row["committed"] == row["end"])
+        all.clone().count() == 37 && all.clone().all(|row| row["committed"] == row["end"])
     });
     let running = lag(data);
     assert!(rows(&running).iter().all(|row| row["seconds"] == 0.0), "{running}");

@@ -141,6 +141,7 @@ fn a_process_that_may_only_look_names_what_is_missing_and_registers_nothing() {
         "trends",
         "account-changes",
         "emails",
+        "emails-bulk",
         "emails-retry-10s",
         "emails-retry-1m",
         "emails-retry-10m",

@@ -7,6 +7,12 @@
 //! never taken early. All topics have equal partition counts, and one task has the same number of
 //! each, so order can be kept across them ([`Handler::order`]).
 //!
+//! Beside the source there may be one of *bulk*: records in such numbers that others must not wait
+//! behind them. They are taken when nothing is left in the source, few at a time, and never before
+//! what lay in the source when they were read: who writes a record behind another, acknowledged,
+//! finds it handled behind it, whichever of the two topics each is in. Only the other way round
+//! there is no order: what comes later to the source overtakes bulk.
+//!
 //! What must hold: a record's offset is passed only when its effects last: it was handled, or its
 //! append to the next tier or to the dead letters was acknowledged. Offsets are committed from the
 //! contiguous frontier ([`Offsets`]). So everything is handled at least once, and a handler has to
@@ -47,6 +53,15 @@ pub struct Tier {
     pub delay: Duration,
 }
 
+/// A second source, for records in great numbers.
+#[derive(Debug, Clone)]
+pub struct Bulk {
+    /// Its full name.
+    pub topic: Arc<str>,
+    /// Of its records, in work at once.
+    pub in_work_max: usize,
+}
+
 /// What a consumer reads and writes.
 #[derive(Clone)]
 pub struct RetryOptions {
@@ -58,11 +73,13 @@ pub struct RetryOptions {
     pub group: String,
     /// Where records come from.
     pub source: Arc<str>,
+    /// Where those come from that let all others go first.
+    pub bulk: Option<Bulk>,
     /// Where they wait, the shortest wait first.
     pub tiers: Vec<Tier>,
     /// Where they go that are given up, and how many partitions it has.
     pub dead_letters: (Arc<str>, u32),
-    /// Records in work at once.
+    /// Records in work at once. What comes from the tiers leaves half of them to the source.
     pub in_work_max: usize,
     /// When there are too many records that cannot be read.
     pub poison: CircuitPolicy,
@@ -70,6 +87,15 @@ pub struct RetryOptions {
     pub refused: CircuitPolicy,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+}
+
+impl RetryOptions {
+    /// All topics that records come from, the source first.
+    pub fn topics(&self) -> Vec<Arc<str>> {
+        let tiers = self.tiers.iter().map(|tier| &tier.topic);
+        let bulk = self.bulk.iter().map(|bulk| &bulk.topic);
+        [&self.source].into_iter().chain(tiers).chain(bulk).cloned().collect()
+    }
 }
 
 /// A failure, in a word for labels and in words.

@@ -57,6 +57,16 @@ impl Stream {
         Ok(())
     }
 
+    /// Whether everything is taken that was read.
+    pub(super) fn is_drained(&self) -> bool {
+        self.read.is_empty()
+    }
+
+    /// The next offset to read: everything below is taken, when this is drained.
+    pub(super) fn position(&self) -> u64 {
+        self.reader.position()
+    }
+
     /// When the next record that was read may be taken.
     pub(super) fn due_at_ms(&self) -> Option<i64> {
         let head = self.read.front()?;

@@ -11,6 +11,7 @@ mod local_log;
 mod memory_contract;
 mod memory_simulation;
 mod retry;
+mod retry_order;
 mod snapshots;
 mod standby;
 mod worker;

@@ -1,6 +1,6 @@
 //! Records that fail for a while: they wait, never too short, in order, and nothing is lost.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,35 +16,35 @@ use cityevents_runtime::retry::{
     Verdict,
 };
 use parking_lot::Mutex;
-use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
 
 use super::fixture::{NOW_MS, restart_reason, spec, stop_reason, text, text_of};
 
-const SOURCE: &str = "things";
+pub(super) const SOURCE: &str = "things";
 const GROUP: &str = "handlers";
 const TIERS: [(&str, u64); 2] = [("things-retry-10s", 10), ("things-retry-1m", 60)];
-const DEAD: &str = "things-dlq";
+/// A second source, of a consumer that has one.
+pub(super) const BULK: &str = "things-bulk";
+pub(super) const DEAD: &str = "things-dlq";
 const STEPS_MAX: usize = 10_000;
 
 /// What is to come of each try, by what the record says; without a word: done.
 type Script = BTreeMap<String, VecDeque<Verdict>>;
 
 #[derive(Default)]
-struct Book {
+pub(super) struct Book {
     script: Script,
     /// What was begun, and when.
-    begun: Vec<(String, i64)>,
+    pub(super) begun: Vec<(String, i64)>,
     /// What ended well, in order.
     done: Vec<String>,
     /// Not told before somebody does.
-    held: Vec<Completion>,
-    holds: bool,
+    pub(super) held: Vec<Completion>,
+    pub(super) holds: bool,
 }
 
 /// Does as the script says. Clones share the book.
 #[derive(Clone)]
-struct Actor {
+pub(super) struct Actor {
     book: Arc<Mutex<Book>>,
     clock: ManualClock,
 }
@@ -77,26 +77,26 @@ impl Handler for Actor {
     }
 }
 
-struct World {
-    log: MemoryLog,
-    clock: ManualClock,
-    book: Arc<Mutex<Book>>,
-    options: RetryOptions,
+pub(super) struct World {
+    pub(super) log: MemoryLog,
+    pub(super) clock: ManualClock,
+    pub(super) book: Arc<Mutex<Book>>,
+    pub(super) options: RetryOptions,
 }
 
-fn busy() -> Verdict {
+pub(super) fn busy() -> Verdict {
     Verdict::Retry(Failure::new("transient", "busy"))
 }
 
-fn poison() -> Verdict {
+pub(super) fn poison() -> Verdict {
     Verdict::Poison(Failure::new("undecodable", "makes no sense"))
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let clock = ManualClock::new(NOW_MS);
         let log = MemoryLog::new(clock.clone());
-        for name in [SOURCE, TIERS[0].0, TIERS[1].0, DEAD] {
+        for name in [SOURCE, BULK, TIERS[0].0, TIERS[1].0, DEAD] {
             log.create_topic(&spec(name, 1)).unwrap();
         }
         let circuit = CircuitPolicy { run_max: 3, window_failures_max: 5, window_records: 20 };
@@ -109,6 +109,7 @@ impl World {
             log: Arc::new(log.clone()),
             group: GROUP.into(),
             source: SOURCE.into(),
+            bulk: None,
             tiers: TIERS.into_iter().map(tier).collect(),
             dead_letters: (DEAD.into(), 1),
             in_work_max: 8,
@@ -119,57 +120,61 @@ impl World {
         Self { log, clock, book: Arc::default(), options }
     }
 
-    fn say(&self, words: &[&str]) {
+    pub(super) fn say(&self, words: &[&str]) {
+        self.say_in(SOURCE, words);
+    }
+
+    pub(super) fn say_in(&self, topic: &str, words: &[&str]) {
         for word in words {
             // A failure that was meant for the consumer may still be there, and is used up here.
-            while !self.try_say(word) {}
+            while !self.try_say(topic, word) {}
         }
     }
 
-    fn try_say(&self, word: &str) -> bool {
+    fn try_say(&self, topic: &str, word: &str) -> bool {
         let mut producer = self.log.producer("test").unwrap();
         let record = Outgoing { key: Some("k".into()), ..text(word) };
-        producer.append(&TopicPartition::new(SOURCE, 0), vec![record]).unwrap();
+        producer.append(&TopicPartition::new(topic, 0), vec![record]).unwrap();
         let mut deliveries = Vec::new();
         producer.poll(Duration::ZERO, &mut deliveries).unwrap();
         deliveries.iter().all(|delivery| delivery.result.is_ok())
     }
 
-    fn script(&self, said: &str, verdicts: impl IntoIterator<Item = Verdict>) {
+    pub(super) fn script(&self, said: &str, verdicts: impl IntoIterator<Item = Verdict>) {
         self.book.lock().script.insert(said.to_owned(), verdicts.into_iter().collect());
     }
 
-    fn actor(&self) -> Actor {
+    pub(super) fn actor(&self) -> Actor {
         Actor { book: self.book.clone(), clock: self.clock.clone() }
     }
 
-    fn consumer(&self) -> RetryConsumer<Actor> {
+    pub(super) fn consumer(&self) -> RetryConsumer<Actor> {
         RetryConsumer::start(self.options.clone(), 0, self.actor()).unwrap()
     }
 
     /// What the group's member does with the progress of a task.
-    fn commit(&self, progress: &[(TopicPartition, Committed)]) {
+    pub(super) fn commit(&self, progress: &[(TopicPartition, Committed)]) {
         let topics: Vec<_> = progress.iter().map(|(place, _)| place.topic.clone()).collect();
         let mut member = self.log.join(GROUP, &topics, "one").unwrap();
         while member.poll(Duration::ZERO).unwrap().is_some() {}
         member.commit(progress).unwrap();
     }
 
-    fn records(&self, topic: &str) -> Vec<Record> {
+    pub(super) fn records(&self, topic: &str) -> Vec<Record> {
         self.log.records(&TopicPartition::new(topic, 0), Isolation::Committed).unwrap()
     }
 
-    fn done(&self) -> Vec<String> {
+    pub(super) fn done(&self) -> Vec<String> {
         self.book.lock().done.clone()
     }
 
-    fn pass(&self, seconds: i64) {
+    pub(super) fn pass(&self, seconds: i64) {
         self.clock.advance(seconds * 1_000);
     }
 }
 
 /// Steps until nothing can be done before time passes.
-fn run(consumer: &mut RetryConsumer<Actor>) -> Result<(), TaskError> {
+pub(super) fn run(consumer: &mut RetryConsumer<Actor>) -> Result<(), TaskError> {
     let mut before = None;
     for _ in 0..STEPS_MAX {
         consumer.step(Duration::ZERO)?;
@@ -183,7 +188,7 @@ fn run(consumer: &mut RetryConsumer<Actor>) -> Result<(), TaskError> {
     panic!("it does not come to rest");
 }
 
-fn frontiers(consumer: &RetryConsumer<Actor>) -> Vec<u64> {
+pub(super) fn frontiers(consumer: &RetryConsumer<Actor>) -> Vec<u64> {
     consumer.all_progress().iter().map(|(_, committed)| committed.offset).collect()
 }
 
@@ -394,88 +399,4 @@ fn a_consumer_that_stops_finishes_what_it_began_and_begins_nothing() {
     told.join().unwrap();
     assert_eq!(frontiers(&consumer)[0], 1, "the second one of ada was not begun");
     assert_eq!(world.book.lock().begun.len(), 1);
-}
-
-/// Many records, keys, failures, crashes and losses: everything ends well or among the dead letters,
-/// and of one key nothing ends before what came before it, unless that was given up.
-#[test]
-fn nothing_is_lost_and_order_is_kept_whatever_happens() {
-    let given = std::env::var("SEED").ok().and_then(|seed| seed.parse::<u64>().ok());
-    let first = given.unwrap_or_else(|| rand::rng().random());
-    for seed in (0..30).map(|round| first.wrapping_add(round)) {
-        println!("SEED={seed}");
-        let mut rng = StdRng::seed_from_u64(seed);
-        let mut world = World::new();
-        world.options.in_work_max = rng.random_range(1..12);
-        // Refusals are plenty here.
-        let patient =
-            CircuitPolicy { run_max: 900, window_failures_max: 900, window_records: 1_000 };
-        (world.options.poison, world.options.refused) = (patient, patient);
-        let mut said = Vec::new();
-        let mut consumer = world.consumer();
-        for number in 0..rng.random_range(20..80) {
-            let word = match rng.random_range(0..6) {
-                0 => format!("alone {number}"),
-                key => format!("{key}/{number}"),
-            };
-            let verdict = |rng: &mut StdRng| match rng.random_range(0..10) {
-                0..4 => busy(),
-                4 => Verdict::Refused(Failure::new("permanent", "no")),
-                5 => poison(),
-                _ => Verdict::Done,
-            };
-            let verdicts: Vec<_> = (0..4).map(|_| verdict(&mut rng)).collect();
-            world.script(&word, verdicts);
-            world.say(&[&word]);
-            said.push(word);
-            if rng.random_range(0..8) == 0 {
-                world.log.fail_next_append(LogErrorKind::Unavailable);
-            }
-            let ran = run(&mut consumer);
-            let crashed = ran.is_err() || rng.random_range(0..10) == 0;
-            if crashed {
-                if rng.random_range(0..2) == 0 {
-                    world.commit(&consumer.all_progress());
-                }
-                consumer = world.consumer();
-            }
-            world.clock.advance(rng.random_range(0..20_000));
-        }
-        for _ in 0..300 {
-            if run(&mut consumer).is_err() {
-                world.commit(&consumer.all_progress());
-                consumer = world.consumer();
-            }
-            world.pass(20);
-        }
-        assert_eq!(consumer.lag_records(), Some(0), "SEED={seed}");
-        let letters = world.records(DEAD);
-        for letter in &letters {
-            let header = |name| letter.headers.get_text(name);
-            if header("__connect.errors.exception.class.name") == Some("transient") {
-                let (attempt, word) = (header("attempt"), text_of(letter));
-                assert_eq!(attempt, Some("3"), "SEED={seed}: {word} was given up too soon");
-            }
-        }
-        let dead: BTreeSet<_> = letters.iter().map(text_of).collect();
-        let done = world.done();
-        for word in &said {
-            assert!(done.contains(word) || dead.contains(word), "SEED={seed}: {word} is lost");
-        }
-        // By the first time that each ended well.
-        let mut ended: Vec<&String> = Vec::new();
-        for word in &done {
-            if !ended.contains(&word) {
-                ended.push(word);
-            }
-        }
-        for key in 1..6 {
-            let numbers: Vec<u32> = ended
-                .iter()
-                .filter(|word| !dead.contains(**word))
-                .filter_map(|word| word.strip_prefix(&format!("{key}/"))?.parse().ok())
-                .collect();
-            assert!(numbers.is_sorted(), "SEED={seed}: key {key} ended in the order {numbers:?}");
-        }
-    }
 }

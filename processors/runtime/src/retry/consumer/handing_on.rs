@@ -121,8 +121,9 @@ impl<H: Handler> RetryConsumer<H> {
     ) -> Result<(), TaskError> {
         self.streams[stream].complete(offset)?;
         let Some(key) = key else { return Ok(()) };
-        if stream > 0 {
-            self.lanes.unpark(key, stream);
+        let tier = self.tier_of(stream);
+        if tier > 0 {
+            self.lanes.unpark(key, tier);
         }
         if self.draining || self.stopping.is_some() {
             // The lane stays taken: what waits in it is left to whoever goes on.

@@ -1,6 +1,7 @@
 //! The task of one partition: source and tiers, read and handled.
 
 mod handing_on;
+mod taking;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,11 +9,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::lanes::{Lanes, Waiting};
+use self::taking::Behind;
+use super::lanes::Lanes;
 use super::stream::Stream;
-use super::{
-    Attempt, Completion, Ended, Failure, Handler, Happened, OrderKey, RetryOptions, Tries, Verdict,
-};
+use super::{Attempt, Completion, Ended, Failure, Handler, OrderKey, RetryOptions, Tries, Verdict};
 use crate::dead_letter::Circuit;
 use crate::host::{Lagging, MakeTask, Task, TaskError};
 use crate::log::{Committed, Delivery, Producer, Record, TopicPartition};
@@ -50,8 +50,11 @@ struct HandedOn {
 pub struct RetryConsumer<H> {
     options: RetryOptions,
     handler: H,
-    /// The source, then the tiers.
+    /// The source, then the tiers, and bulk behind them.
     streams: Vec<Stream>,
+    /// How many tiers there are, and so the stream of the last.
+    tiers: usize,
+    bulk: Option<Behind>,
     lanes: Lanes<Record>,
     working: HashMap<(usize, u64), Working>,
     held: Vec<Held>,
@@ -81,7 +84,8 @@ impl<H: Handler> RetryConsumer<H> {
         for tier in &options.tiers {
             streams.push(open(&tier.topic, tier.delay)?);
         }
-        let mut lanes = Lanes::new(options.tiers.len());
+        let tiers = options.tiers.len();
+        let mut lanes = Lanes::new(tiers);
         for (stream, tier) in streams.iter().enumerate().skip(1) {
             for record in tier.waiting(&*log)? {
                 if let Some(key) = handler.order(&record) {
@@ -89,10 +93,16 @@ impl<H: Handler> RetryConsumer<H> {
                 }
             }
         }
+        let bulk = options.bulk.as_ref().map(|bulk| Behind::new(streams.len(), bulk.in_work_max));
+        if let Some(bulk) = &options.bulk {
+            streams.push(open(&bulk.topic, Duration::ZERO)?);
+        }
         let producer = log.producer(&format!("{}-{partition}", options.name))?;
         Ok(Self {
             handler,
             streams,
+            tiers,
+            bulk,
             lanes,
             working: HashMap::new(),
             held: Vec::new(),
@@ -117,63 +127,14 @@ impl<H: Handler> RetryConsumer<H> {
         self.options.clock.now_ms()
     }
 
+    /// The tier that a stream is, from 1; 0 for what was not put off yet.
+    const fn tier_of(&self, stream: usize) -> usize {
+        if stream <= self.tiers { stream } else { 0 }
+    }
+
     /// How many records are in work.
     pub fn in_work(&self) -> usize {
         self.streams.iter().map(|stream| stream.offsets.in_work()).sum()
-    }
-
-    fn takes_more(&self) -> bool {
-        !self.draining && self.stopping.is_none() && self.in_work() < self.options.in_work_max
-    }
-
-    /// Takes what is due, the longest wait first: it comes before what waits in earlier tiers.
-    fn take(&mut self, timeout: Duration) -> Result<bool, TaskError> {
-        let now_ms = self.now_ms();
-        let mut took = self.try_held(now_ms);
-        for stream in (1..self.streams.len()).rev() {
-            self.streams[stream].fill(Duration::ZERO)?;
-            while self.takes_more() {
-                let due_ms = self.streams[stream].due_at_ms();
-                let Some(record) = self.streams[stream].take_due(now_ms)? else { break };
-                let late_ms = now_ms.saturating_sub(due_ms.unwrap_or(now_ms));
-                let late = Duration::from_millis(u64::try_from(late_ms).unwrap_or(0));
-                let tier = &self.streams[stream].place.topic;
-                self.handler.happened(Happened::Taken { tier, late });
-                self.enter(stream, record)?;
-                self.streams[stream].fill(Duration::ZERO)?;
-                took = true;
-            }
-        }
-        if self.takes_more() {
-            let idle = !took && self.in_work() == self.held.len();
-            let wait = if idle { self.idle_wait(timeout, now_ms) } else { Duration::ZERO };
-            self.streams[0].fill(wait)?;
-        }
-        while self.takes_more() {
-            let Some(record) = self.streams[0].take_due(now_ms)? else { break };
-            self.enter(0, record)?;
-            took = true;
-        }
-        Ok(took)
-    }
-
-    /// Not longer than until the next record of a tier is due, or one that is held.
-    fn idle_wait(&self, timeout: Duration, now_ms: i64) -> Duration {
-        let held = self.held.iter().map(|held| held.due_ms);
-        let due = self.streams[1..].iter().filter_map(Stream::due_at_ms).chain(held).min();
-        let left_ms = due.map(|due_ms| due_ms.saturating_sub(now_ms).max(0));
-        let left = left_ms.and_then(|left_ms| u64::try_from(left_ms).ok());
-        left.map_or(timeout, |left_ms| timeout.min(Duration::from_millis(left_ms)))
-    }
-
-    fn enter(&mut self, stream: usize, record: Record) -> Result<(), TaskError> {
-        let Some(key) = self.handler.order(&record) else {
-            return self.begin(stream, record, None);
-        };
-        match self.lanes.enter(key, Waiting { stream, record }) {
-            Some(first) => self.begin(first.stream, first.record, Some(key)),
-            None => Ok(()),
-        }
     }
 
     fn begin(
@@ -183,7 +144,8 @@ impl<H: Handler> RetryConsumer<H> {
         key: Option<OrderKey>,
     ) -> Result<(), TaskError> {
         let (offset, tries, since_ms) = (record.offset, Tries::of(&record.headers), self.now_ms());
-        if let Some(tier) = key.and_then(|key| self.lanes.follows_into(key, stream)) {
+        let tier = self.tier_of(stream);
+        if let Some(tier) = key.and_then(|key| self.lanes.follows_into(key, tier)) {
             let working = Working { record, key, tries, since_ms };
             return self.wait_in((stream, offset), &working, tier, None);
         }
@@ -197,19 +159,6 @@ impl<H: Handler> RetryConsumer<H> {
         self.working.insert((stream, offset), working);
         let told = Some(self.ended.0.clone());
         self.handler.begin(attempt, Completion { stream, offset, told });
-    }
-
-    /// Begins with held records that are due.
-    fn try_held(&mut self, now_ms: i64) -> bool {
-        if self.draining || self.stopping.is_some() {
-            return false;
-        }
-        let due: Vec<Held> = self.held.extract_if(.., |held| held.due_ms <= now_ms).collect();
-        let any = !due.is_empty();
-        for Held { stream, working, .. } in due {
-            self.attempt(stream, Working { since_ms: now_ms, ..working });
-        }
-        any
     }
 
     fn end(&mut self, ended: Ended) -> Result<(), TaskError> {
@@ -232,10 +181,10 @@ impl<H: Handler> RetryConsumer<H> {
             }
             Verdict::Retry(failure) => {
                 self.poison.succeeded(1);
-                let tiers = self.streams.len() - 1;
-                if stream < tiers {
-                    self.wait_in(at, &working, stream + 1, Some(&failure))
-                } else if (working.tries.attempt as usize) <= tiers {
+                let tier = self.tier_of(stream);
+                if tier < self.tiers {
+                    self.wait_in(at, &working, tier + 1, Some(&failure))
+                } else if (working.tries.attempt as usize) <= self.tiers {
                     self.hold(stream, working, &failure);
                     Ok(())
                 } else {

@@ -1,4 +1,4 @@
-//! Joins of other events, alone and while an event with many people is called off.
+//! Joins of other events and their mails, while an event with many people is called off.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use bytes::Bytes;
 use cityevents_domain::actor::Role;
 
 use super::accounts;
+use super::witnesses::{self, Witnesses};
 use crate::commands::bench::Plan;
 use crate::commands::bench::http::{expected, prime, run, with_events};
 use crate::commands::bench::measure::{Goal, Row};
@@ -31,13 +32,16 @@ const SECONDS: Duration = Duration::from_secs(15);
 
 /// Longest wait for mails without one more.
 const PATIENCE: Duration = Duration::from_secs(120);
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Between two looks into a folder of 100,000 files, which take their time.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) fn measure(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let people_max = PEOPLE_MAX.min(plan.registrations as usize);
     let folder = plan.folder()?;
     let load = load_runtime()?;
-    let people = Arc::new(accounts::people(folder.path(), &load, people_max)?);
+    let mut people = accounts::people(folder.path(), &load, people_max + witnesses::PEOPLE)?;
+    let witnesses = people.split_off(people_max);
+    let people = Arc::new(people);
     let mut inbox = None;
     let stage = Stage::start(folder.path(), |config| {
         inbox = Some(config.data.dir.join("mails"));
@@ -72,6 +76,7 @@ pub(super) fn measure(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     wait_for(&inbox, people.len())?;
     let phase = offer.warm_up + offer.seconds;
     let joins = with_events(joins, &stage, &load, expected(Some(RATE), phase * 2))?;
+    let event_of_witnesses = stage.publish(&load, 1)?.remove(0).parse()?;
     let (joins, alone) = run(&load, joins.offer(offer))?;
     let started = Instant::now();
     load.block_on(async {
@@ -82,12 +87,18 @@ pub(super) fn measure(plan: &Plan) -> anyhow::Result<Vec<Row>> {
         ensure!(told.status.is_success(), "calling it off was answered with {}", told.status);
         anyhow::Ok(())
     })?;
+    let witnesses = Witnesses::start(&load, http, event_of_witnesses, witnesses, inbox.clone());
     let (_, beside) = run(&load, joins.offer(offer))?;
     let took = started.elapsed();
     let meanwhile = mails_in(&inbox).saturating_sub(people.len());
     wait_for(&inbox, 2 * people.len())?;
+    let mut waited = load.block_on(witnesses.stop())?;
+    wait_for(&inbox, 2 * people.len() + waited.len())?;
     let all = started.elapsed();
     stage.stop();
+    waited.sort_unstable();
+    let milliseconds =
+        |wait: Option<&Duration>| wait.copied().unwrap_or_default().as_secs_f64() * 1_000.0;
     let (before, during) =
         (alone.accepted.percentile_ms(50.0), beside.accepted.percentile_ms(50.0));
     let slower = (during / before.max(0.001) - 1.0) * 100.0;
@@ -104,6 +115,13 @@ pub(super) fn measure(plan: &Plan) -> anyhow::Result<Vec<Row>> {
         Row::new("    until everybody has the mail", all.as_secs_f64(), "s"),
         Row::new("    p99 alone", alone.accepted.percentile_ms(99.0), "ms"),
         Row::new("    p99 beside", beside.accepted.percentile_ms(99.0), "ms"),
+        Row::new("    from a join to its mail meanwhile, p50", milliseconds(waited.get(waited.len() / 2)), "ms")
+            .goal(Goal::AtMost(1_000.0))
+            .under(format!(
+                "{} people who join another event, one after the other, until everybody has the mail",
+                waited.len()
+            )),
+        Row::new("    the slowest", milliseconds(waited.last()), "ms").goal(Goal::AtMost(1_000.0)),
     ])
 }
 

@@ -17,7 +17,7 @@ use cityevents_runtime::log::clock::SystemClock;
 use cityevents_runtime::log::{Log, Record};
 use cityevents_runtime::metrics::RuntimeMetrics;
 use cityevents_runtime::retry::{
-    self, Attempt, Completion, Handler, Happened, OrderKey, RetryOptions, Tier,
+    self, Attempt, Bulk, Completion, Handler, Happened, OrderKey, RetryOptions, Tier,
 };
 use cityevents_schemas::catalog::catalog;
 use cityevents_schemas::topic;
@@ -110,6 +110,10 @@ pub(super) fn start(
         log: log.clone(),
         group: mailer::NAME.to_owned(),
         source: topic::EMAILS.name.into(),
+        bulk: Some(Bulk {
+            topic: topic::EMAILS_BULK.name.into(),
+            in_work_max: mailer::BULK_IN_WORK_MAX,
+        }),
         tiers,
         dead_letters: (topic::EMAILS_DLQ.name.into(), topic::EMAILS_DLQ.partitions(PARTITIONS)),
         in_work_max: mailer::IN_WORK_MAX,
@@ -117,8 +121,7 @@ pub(super) fn start(
         refused: CircuitPolicy::default(),
         clock,
     };
-    let mut topics = vec![options.source.clone()];
-    topics.extend(options.tiers.iter().map(|tier| tier.topic.clone()));
+    let topics = options.topics();
     let runtime = tokio::runtime::Handle::current();
     let make = retry::make_task(options, move |_| {
         let mailer = Mailer::new(Arc::clone(&parts), runtime.clone());

@@ -8,6 +8,7 @@ mod late;
 mod mailers;
 mod sink;
 mod throughput;
+mod witnesses;
 
 use super::Plan;
 use super::measure::Row;
