@@ -37,6 +37,7 @@ pub mod standing;
 mod state;
 mod threads;
 pub mod web;
+mod written;
 
 pub use self::metrics::ApiMetrics;
 pub use self::progress::ProjectionProgress;

@@ -12,6 +12,7 @@ use cityevents_kit::seal::CursorSealer;
 use cityevents_kit::{Problem, Shutdown};
 use cityevents_runtime::log::clock::Clock;
 use cityevents_views::{Views, ViewsError};
+use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 
 use crate::identity::Names;
@@ -20,6 +21,7 @@ use crate::lines::Lines;
 use crate::live::STREAMS_MAX;
 use crate::metrics::ApiMetrics;
 use crate::progress::ProjectionProgress;
+use crate::written::{Ingredients, Written, WrittenCards};
 
 /// When it is worth asking again after tables could not be reached.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -74,13 +76,14 @@ pub struct Reads {
     parts: Arc<ReadsParts>,
     /// Room for streams.
     pub(crate) streams: Arc<Semaphore>,
+    cards: Arc<WrittenCards>,
 }
 
 impl Reads {
     /// Puts the parts together.
     pub fn new(parts: ReadsParts) -> Self {
         let streams = Arc::new(Semaphore::new(STREAMS_MAX));
-        Self { parts: Arc::new(parts), streams }
+        Self { parts: Arc::new(parts), streams, cards: Arc::default() }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -102,6 +105,22 @@ impl Reads {
     /// the tables, and what the lines do not know has nobody.
     pub(crate) fn shown_counters(&self, event: &EventId) -> Counters {
         self.parts.lines.last_counters(event).unwrap_or_default()
+    }
+
+    /// Everything that a list shows of an event of the index.
+    pub(crate) async fn shown(&self, event: Arc<Event>, now: Timestamp) -> Ingredients {
+        let counters = self.shown_counters(&event.id);
+        let organizer = self.names.name(&event.owner).await;
+        Ingredients::new(event, counters, organizer, now)
+    }
+
+    /// An item of a list of the index as JSON, as `write` writes it unless that is known already.
+    pub(crate) fn written(
+        &self,
+        made_of: Ingredients,
+        write: impl FnOnce(&Ingredients) -> serde_json::Result<Box<RawValue>>,
+    ) -> Result<Written, Problem> {
+        self.cards.of(made_of, write).map_err(|error| not_written(&error))
     }
 
     /// The newest counters of an event that is shown by itself.
@@ -136,6 +155,12 @@ impl Reads {
             Problem::internal()
         }
     }
+}
+
+/// What cannot be written as JSON. The cause goes to the log, once, here.
+pub(crate) fn not_written(error: &serde_json::Error) -> Problem {
+    tracing::error!("an answer cannot be written: {error}");
+    Problem::internal()
 }
 
 impl std::ops::Deref for Reads {

@@ -4,9 +4,10 @@
 //! once one reads and the others wait for it.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use cityevents_domain::ids::EventId;
 use cityevents_kit::Problem;
 use cityevents_views::TrendEntry;
 use cityevents_views::text::fold;
@@ -17,15 +18,21 @@ use crate::state::Reads;
 /// Lists of cities that are kept.
 const LISTS_MAX: usize = 1_024;
 /// For how long.
-const KEPT_MS: i64 = 1_000;
+pub(super) const KEPT_MS: i64 = 1_000;
 
 /// What is talked about, in order.
-pub(super) type Trends = Arc<Vec<TrendEntry>>;
+#[derive(Debug)]
+pub(super) struct Trends {
+    entries: Vec<TrendEntry>,
+    /// Where each event stands.
+    places: HashMap<EventId, usize>,
+}
+
 /// A list of a city, or of all of them, as of a second.
 type ListKey = (Option<String>, i64);
 
 pub(super) struct Candidates {
-    trends: Cache<ListKey, Trends>,
+    trends: Cache<ListKey, Arc<Trends>>,
 }
 
 impl Default for Candidates {
@@ -40,24 +47,37 @@ impl Candidates {
         &self,
         reads: &Reads,
         city: Option<&str>,
-    ) -> Result<Trends, Problem> {
+    ) -> Result<Arc<Trends>, Problem> {
         let city = city.map(fold);
         let key = (city.clone(), reads.now().as_millis().div_euclid(KEPT_MS));
         let read = async {
             let entries = reads.views.trends.trends(city).await;
             let entries = entries.map_err(|error| reads.failed(&error))?;
-            Ok(Arc::new(in_order(entries)))
+            Ok(Arc::new(Trends::new(entries)))
         };
         self.trends.get_or_insert_async(&key, read).await
     }
 }
 
-/// The higher score first, then the earlier start, then the smaller id; each event once.
-fn in_order(mut entries: Vec<TrendEntry>) -> Vec<TrendEntry> {
-    // Where an event stands in two slots for a moment, the newer one tells more.
-    entries.sort_unstable_by_key(|entry| Reverse(entry.updated_at));
-    let mut known = BTreeSet::new();
-    entries.retain(|entry| known.insert(entry.event));
-    entries.sort_unstable_by_key(|entry| (Reverse(entry.score), entry.start_time, entry.event));
-    entries
+impl Trends {
+    /// The higher score first, then the earlier start, then the smaller id; each event once.
+    fn new(mut entries: Vec<TrendEntry>) -> Self {
+        // Where an event stands in two slots for a moment, the newer one tells more.
+        entries.sort_unstable_by_key(|entry| Reverse(entry.updated_at));
+        let mut known = HashSet::with_capacity(entries.len());
+        entries.retain(|entry| known.insert(entry.event));
+        entries.sort_unstable_by_key(|entry| (Reverse(entry.score), entry.start_time, entry.event));
+        let places = entries.iter().zip(0..).map(|(entry, place)| (entry.event, place)).collect();
+        Self { entries, places }
+    }
+
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &TrendEntry> {
+        self.entries.iter()
+    }
+
+    /// That of an event, if it is talked about.
+    pub(super) fn of(&self, event: &EventId) -> Option<&TrendEntry> {
+        self.entries.get(*self.places.get(event)?)
+    }
 }

@@ -53,8 +53,8 @@ struct Parts {
 }
 
 /// A stored score as people see it.
-pub(super) fn score_of(entry: &TrendEntry) -> f64 {
-    entry.score as f64 / SCORE_ONE
+pub(super) fn score_of(stored: u64) -> f64 {
+    stored as f64 / SCORE_ONE
 }
 
 impl Why {

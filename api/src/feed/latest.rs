@@ -1,8 +1,12 @@
 //! What was published last: a walk through the index in the order of publication.
 
+use std::sync::Arc;
+
+use cityevents_domain::event::Event;
 use cityevents_kit::Problem;
 
 use super::Feed;
+use super::candidates::Trends;
 use super::page::{Chosen, Wanted};
 use crate::index::{ByPublication, Filter, Next, Order, PublicationPosition, Search};
 
@@ -36,9 +40,16 @@ impl Feed {
             }
         };
         let mut items = Vec::with_capacity(found.events.len());
+        // Mostly one city is asked for.
+        let mut last: Option<(Arc<Event>, Arc<Trends>)> = None;
         for event in found.events {
-            let trends = self.candidates.trends(reads, Some(&event.fields.city)).await?;
-            let trend = trends.iter().find(|entry| entry.event == event.id).cloned();
+            let city = &event.fields.city;
+            let trends = match &last {
+                Some((other, trends)) if other.fields.city == *city => Arc::clone(trends),
+                _ => self.candidates.trends(reads, Some(city)).await?,
+            };
+            let trend = trends.of(&event.id).cloned();
+            last = Some((Arc::clone(&event), trends));
             items.push(Chosen { event, trend, raised_by: None });
         }
         let next = match found.next {

@@ -17,7 +17,7 @@ use crate::index::Wanted as WantedWords;
 const CANDIDATES_MAX: usize = 200;
 
 /// What the items have to be like.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Wanted {
     pub(super) city: Option<String>,
     pub(super) category: Option<String>,
@@ -98,19 +98,17 @@ impl Feed {
             taste.order(candidates, shown.len())
         };
         let room = limit.min(SHOWN_MAX.saturating_sub(shown.len()));
-        let mut items = Vec::new();
-        let mut has_more = false;
-        for Raised { entry, score } in order {
-            let event = self.reads.index.event(&entry.event);
-            let Some(event) = event.filter(|event| matcher.is(event)) else { continue };
-            if items.len() == room {
-                has_more = shown.len() + room < SHOWN_MAX;
-                break;
-            }
+        let id = |one: &Raised<'_>| one.entry.event;
+        let is_wanted = |event: &Event| matcher.is(event);
+        let mut chosen = self.reads.index.choose(order, id, is_wanted, room + 1);
+        let has_more = chosen.len() > room && shown.len() + room < SHOWN_MAX;
+        chosen.truncate(room);
+        let items = chosen.into_iter().map(|(Raised { entry, score }, event)| {
             let raised_by = (!taste.is_empty() && entry.score > 0)
                 .then(|| score.saturating_sub(entry.score) as f64 / entry.score as f64);
-            items.push(Chosen { event, trend: Some(entry.clone()), raised_by });
-        }
+            Chosen { event, trend: Some(entry.clone()), raised_by }
+        });
+        let items = items.collect();
         Ok(Page { items, has_more })
     }
 }

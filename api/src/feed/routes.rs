@@ -13,20 +13,24 @@ use cityevents_kit::seal::{FilterHash, Visitor};
 use cityevents_schemas::message::FeedType;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::value::to_raw_value;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Feed;
+use super::answers::AnswerKey;
 use super::cursor::{PURPOSE, ShownItems};
 use super::item::{FeedItem, Why, score_of};
 use super::page::{Chosen, Wanted};
 use super::taste::Taste;
-use crate::answer::Answer;
+use crate::answer::{to_json, with_head};
 use crate::card::Card;
 use crate::freshness::Presented;
 use crate::index::{SEARCH_WORDS_MAX, Wanted as Words};
 use crate::lists::List;
+use crate::state::not_written;
+use crate::written::{Ingredients, Written};
 
 /// Longest text to search for, in characters.
 const SEARCH_CHARACTERS_MAX: usize = 200;
@@ -60,10 +64,11 @@ struct Parameters {
 
 /// A page of a feed.
 #[derive(Debug, Serialize, ToSchema)]
-struct FeedBody<'a> {
+struct FeedBody {
     /// Which feed it is: a personal one of somebody of whom nothing is known is `trending`.
     feed_type: &'static str,
-    items: Vec<FeedItem<'a>>,
+    #[schema(value_type = Vec<FeedItem>)]
+    items: Vec<Written>,
     next_cursor: Option<String>,
     has_more: bool,
 }
@@ -97,40 +102,59 @@ async fn recommended(
     let reads = &feed.reads;
     let as_of = reads.as_of_index();
     let now = reads.now();
+    let person = match (caller, feed.visitors.read(&headers)) {
+        _ if asked.feed != FeedType::Personalized => None,
+        (Some(caller), _) => Some(*caller.user.as_bytes()),
+        (None, Visitor::Known(id)) => Some(id),
+        (None, Visitor::Unknown | Visitor::Forged) => None,
+    };
+    let is_everybodys = person.is_none() && page.cursor.is_none();
+    let key = is_everybodys.then(|| AnswerKey {
+        feed: asked.feed.as_str(),
+        wanted: asked.wanted.clone(),
+        why: asked.why,
+        limit: page.limit,
+    });
+    if let Some(body) = key.as_ref().and_then(|key| feed.answers.get(key, now, &as_of)) {
+        return Ok(with_head(body, as_of));
+    }
     let Turned { feed_type, items, next_cursor } = match asked.feed {
         FeedType::Latest => feed.turn_latest(&asked, page).await?,
         FeedType::Trending | FeedType::Personalized => {
-            let person = match (caller, feed.visitors.read(&headers)) {
-                (Some(caller), _) => Some(*caller.user.as_bytes()),
-                (None, Visitor::Known(id)) => Some(id),
-                (None, Visitor::Unknown | Visitor::Forged) => None,
-            };
             feed.turn_trending(&asked, &page, person).await?
         }
     };
-    let mut known = Vec::with_capacity(items.len());
-    for item in &items {
-        let counters = reads.shown_counters(&item.event.id);
-        known.push((item, counters, reads.names.name(&item.event.owner).await));
+    let mut written = Vec::with_capacity(items.len());
+    for Chosen { event, trend, raised_by } in items {
+        let score = trend.as_ref().map_or(0, |trend| trend.score);
+        let made_of = reads.shown(event, now).await.with_score(score);
+        let why = trend.filter(|_| asked.why).map(|trend| Why::new(&trend, now, raised_by));
+        let is_kept = why.is_none();
+        let write = |made_of: &Ingredients| {
+            let card = Card::new(&made_of.event, &made_of.counters, now, &reads.pictures);
+            to_raw_value(&FeedItem {
+                card: card.organized_by(made_of.organizer.as_deref()),
+                tags: vec![made_of.event.fields.category.as_str()],
+                trend_score: score_of(score),
+                why,
+            })
+        };
+        written.push(match is_kept {
+            true => reads.written(made_of, write)?,
+            false => Written::new(made_of, write).map_err(|error| not_written(&error))?,
+        });
     }
-    let items = known.iter().map(|(item, counters, organizer)| FeedItem {
-        card: Card::new(&item.event, counters, now, &reads.pictures)
-            .organized_by(organizer.as_deref()),
-        tags: vec![item.event.fields.category.as_str()],
-        trend_score: item.trend.as_ref().map_or(0.0, score_of),
-        why: item
-            .trend
-            .as_ref()
-            .filter(|_| asked.why)
-            .map(|trend| Why::new(trend, now, item.raised_by)),
-    });
     let body = FeedBody {
         feed_type: feed_type.as_str(),
-        items: items.collect(),
+        items: written,
         has_more: next_cursor.is_some(),
         next_cursor,
     };
-    Ok(Answer::new(body, as_of).into_response())
+    let body = to_json(&body)?;
+    if let Some(key) = key {
+        feed.answers.keep(key, now, &as_of, body.clone());
+    }
+    Ok(with_head(body, as_of))
 }
 
 /// A page of any feed.
@@ -157,9 +181,9 @@ impl Feed {
         let cursors = &self.reads.cursors;
         let filters = asked.filters();
         let mut shown = ShownItems::of(cursors, &filters, page)?;
-        let taste = match (asked.feed, person) {
-            (FeedType::Personalized, Some(person)) => self.taste(person).await?,
-            _ => Taste::default(),
+        let taste = match person {
+            Some(person) => self.taste(person).await?,
+            None => Taste::default(),
         };
         let feed_type = if taste.is_empty() { FeedType::Trending } else { FeedType::Personalized };
         let chosen = self.trending(&asked.wanted, &taste, &shown, page.limit as usize).await?;

@@ -28,7 +28,7 @@ mod search;
 mod segments;
 mod table;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod tokens;
 mod words;
 mod writing;
@@ -140,6 +140,24 @@ impl Index {
     /// An event that lists may show: published, and perhaps over.
     pub fn event(&self, id: &EventId) -> Option<Arc<Event>> {
         self.live().table.read().event(id).cloned()
+    }
+
+    /// The first `limit` candidates whose events lists may show and that are wanted, all as of one
+    /// moment. `id` says which event a candidate is.
+    pub(crate) fn choose<T>(
+        &self,
+        candidates: impl IntoIterator<Item = T>,
+        id: impl Fn(&T) -> EventId,
+        is_wanted: impl Fn(&Event) -> bool,
+        limit: usize,
+    ) -> Vec<(T, Arc<Event>)> {
+        let live = self.live();
+        let table = live.table.read();
+        let shown = candidates.into_iter().filter_map(|candidate| {
+            let event = table.event(&id(&candidate)).filter(|event| is_wanted(event))?;
+            Some((candidate, Arc::clone(event)))
+        });
+        shown.take(limit).collect()
     }
 
     /// A page of public events by start.

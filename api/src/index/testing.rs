@@ -5,7 +5,7 @@ use cityevents_domain::ids::{EventId, UserId};
 use cityevents_domain::time::Timestamp;
 
 /// A public one.
-pub(super) fn event(number: u8, title: &str) -> Event {
+pub(crate) fn event(number: u8, title: &str) -> Event {
     let at = Timestamp::from_millis(1_790_000_000_000);
     Event {
         id: EventId::from_bytes([number; 16]),

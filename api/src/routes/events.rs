@@ -14,6 +14,7 @@ use cityevents_kit::problem::InvalidFields;
 use cityevents_kit::seal::FilterHash;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::to_raw_value;
 use utoipa::IntoParams;
 
 use super::{NoParameters, given};
@@ -148,15 +149,14 @@ async fn respond(reads: &Reads, filters: Filters, page: Page) -> Result<Response
         Some(Next::Publication(place)) => Some(list.seal(place)?),
         Some(Next::Relevance(place)) => Some(list.seal(place)?),
     };
-    let mut known = Vec::with_capacity(found.events.len());
-    for event in &found.events {
-        let organizer = reads.names.name(&event.owner).await;
-        known.push((event, reads.shown_counters(&event.id), organizer));
+    let mut items = Vec::with_capacity(found.events.len());
+    for event in found.events {
+        let made_of = reads.shown(event, now).await;
+        items.push(reads.written(made_of, |made_of| {
+            let card = Card::new(&made_of.event, &made_of.counters, now, &reads.pictures);
+            to_raw_value(&card.organized_by(made_of.organizer.as_deref()))
+        })?);
     }
-    let items = known.iter().map(|(event, counters, organizer)| {
-        Card::new(event, counters, now, &reads.pictures).organized_by(organizer.as_deref())
-    });
-    let items = items.collect();
     Ok(Answer::new(ListBody::new(items, next_cursor), as_of).into_response())
 }
 

@@ -127,6 +127,32 @@ async fn a_slot_that_is_behind_its_event_shows_nothing_that_is_not_so() {
 }
 
 #[tokio::test]
+async fn a_page_that_everybody_gets_is_written_once_a_second_and_never_shows_what_was_called_off() {
+    let mut world = World::new();
+    let film = world.publish(OWNER, event("Film", "Bern", "film")).await;
+    let song = world.publish(OWNER, event("Song", "Bern", "music")).await;
+    let trends = [(film, "film", 9), (song, "music", 8)];
+    rank(&world, 1, "Bern", &trends).await;
+    let page = format!("{FEED}?city=bern");
+    let joined = async |world: &World| {
+        let body = world.body(Who::Nobody, &page).await;
+        body["items"][0]["active_participants"].as_u64().unwrap()
+    };
+    assert_eq!(joined(&world).await, 0);
+    world.ask(5, film, CommandKind::Join).await.unwrap();
+    world.facts.clock.advance(1_000);
+    assert_eq!(joined(&world).await, 1);
+    // What somebody likes is nobody else's page, and the other way round.
+    like(&world, *user(3).as_bytes(), &["music"]).await;
+    let own = world.body(Who::Person(3), &page).await;
+    assert_eq!((titles(&own), &own["feed_type"]), (vec!["Song", "Film"], &json!("personalized")));
+    assert_eq!(titles(&world.body(Who::Nobody, &page).await), ["Film", "Song"]);
+    world.ask(OWNER, film, CommandKind::Cancel { reason: None }).await.unwrap();
+    assert_eq!(titles(&world.body(Who::Nobody, &page).await), ["Song"], "the second is the same");
+    assert_eq!(titles(&world.body(Who::Person(3), &page).await), ["Song"]);
+}
+
+#[tokio::test]
 async fn walking_the_pages_while_trends_change_shows_nothing_twice_and_misses_nothing() {
     let seed = std::env::var("FEED_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed: u64 = seed.unwrap_or_else(rand::random);
