@@ -95,7 +95,7 @@ type Ranked = (std::cmp::Reverse<u32>, EventPosition);
 
 impl Walk<'_> {
     fn by_start(&self, after: Option<EventPosition>) -> tantivy::Result<Found> {
-        let mut best = Best::new(self.asked.limit + 1);
+        let mut best: Best<EventPosition> = Best::new(self.asked.limit + 1);
         let from = self.asked.filter.starts_from.map(first_at);
         let from = after.max(from).map_or(i64::MIN, |place| place.start_time.as_millis());
         let before = self.asked.filter.starts_before.map_or(i64::MAX, |at| at.as_millis());
@@ -104,7 +104,10 @@ impl Walk<'_> {
             let Some(mut fitting) = Fitting::open(segment, &self.terms, false)? else { continue };
             let mut document = fitting.seek(segment.first_from(from));
             while document != TERMINATED {
-                batch.clear();
+                let start = segment.start(document);
+                if best.worst().is_some_and(|worst| start > worst.start_time.as_millis()) {
+                    break;
+                }
                 while document != TERMINATED && batch.len() < self.asked.limit.clamp(16, BATCH) {
                     batch.push(segment.tag(document));
                     let next = fitting.seek(document + 1);
@@ -120,13 +123,6 @@ impl Walk<'_> {
                     if let Some(place) = place.filter(|place| after.is_none_or(|it| *place > it)) {
                         best.offer(place, tag);
                     }
-                }
-                drop(table);
-                let is_too_late = |worst: EventPosition| {
-                    document != TERMINATED && segment.start(document) > worst.start_time.as_millis()
-                };
-                if best.worst().is_some_and(is_too_late) {
-                    break;
                 }
             }
         }
@@ -164,6 +160,7 @@ impl Walk<'_> {
     ) -> tantivy::Result<Found> {
         let mut best: Best<Ranked> = Best::new(self.asked.limit + 1);
         let after = after.map(|after| (std::cmp::Reverse(after.score), after.place));
+        let millis = |place: EventPosition| place.start_time.as_millis();
         let scorer = Scorer::new(&weights);
         let mut batch = Vec::with_capacity(BATCH);
         for segment in &self.segments.all {
@@ -172,9 +169,15 @@ impl Walk<'_> {
             while document != TERMINATED {
                 while document != TERMINATED && batch.len() < BATCH {
                     let score = std::cmp::Reverse(fitting.score(segment, &scorer, document));
-                    // The order of equals is the table's to tell.
-                    let is_behind = after.is_none_or(|(last, _)| score >= last);
-                    let can_enter = best.worst().is_none_or(|(worst, _)| score <= worst);
+                    // Very many can be equal: only those of one start are left for the table to tell
+                    // apart, which lies further away.
+                    let start = || segment.start(document);
+                    let is_behind = after.is_none_or(|(last, place)| {
+                        score > last || (score == last && start() >= millis(place))
+                    });
+                    let can_enter = best.worst().is_none_or(|(worst, place)| {
+                        score < worst || (score == worst && start() <= millis(place))
+                    });
                     if is_behind && can_enter {
                         batch.push((score, segment.tag(document)));
                     }
@@ -284,7 +287,7 @@ impl Fitting {
         'documents: while target < TERMINATED {
             for list in &self.order {
                 let list = &mut self.lists[*list];
-                let document = if list.doc() < target { list.seek(target) } else { list.doc() };
+                let document = forward(list, target);
                 if document != target {
                     target = document;
                     continue 'documents;
@@ -335,9 +338,7 @@ impl Fitting {
             for ((list, whole), weight) in self.words.iter_mut().zip(words) {
                 sum += scorer.words.count(*weight, self.lists[*list].term_freq(), length);
                 if let Some(whole) = whole {
-                    let at =
-                        if whole.doc() < document { whole.seek(document) } else { whole.doc() };
-                    if at == document {
+                    if forward(whole, document) == document {
                         let times = whole.term_freq();
                         sum += scorer.words.count_whole(*weight, times, length);
                     }
@@ -351,5 +352,15 @@ impl Fitting {
             }
         }
         score(sum)
+    }
+}
+
+/// The first document of a list from this one on. A step costs less than a search, and often is
+/// enough.
+fn forward(list: &mut SegmentPostings, from: DocId) -> DocId {
+    match list.doc() {
+        at if at >= from => at,
+        at if at + 1 == from => list.advance(),
+        _ => list.seek(from),
     }
 }

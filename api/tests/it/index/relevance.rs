@@ -32,6 +32,29 @@ async fn what_fits_better_comes_first_and_equals_by_start() {
 }
 
 #[tokio::test]
+async fn very_many_equals_come_by_start_and_id() {
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let mut chance = StdRng::seed_from_u64(seed);
+    let shelf = Shelf::new(IndexPlace::Memory).await;
+    // Several commits, and so several segments, that lie across each other.
+    let mut all = Vec::new();
+    for part in 0..4 {
+        let numbers = part * 400..(part + 1) * 400;
+        let made: Vec<_> =
+            numbers.map(|number| event(number, "Jazz night", chance.random_range(1..9))).collect();
+        shelf.put(&made).await;
+        all.extend(made);
+    }
+    all.sort_by_key(|event| (event.fields.start_time, event.id));
+    let expected: Vec<_> = all.iter().map(|event| event.id).collect();
+    let asked = Asked { typed: Some("jazz".into()), by: By::Relevance, ..Asked::default() };
+    for limit in [7, 100, 1_600] {
+        assert_eq!(shelf.walk(&asked, limit).await, expected, "{limit} at once");
+    }
+}
+
+#[tokio::test]
 async fn a_walk_by_relevance_shows_what_stays_exactly_once_while_statistics_move() {
     const WORDS: [&str; 8] =
         ["jazz", "jazz jazz", "rock", "open air", "night", "音楽", "音楽祭の夜", "summer"];
