@@ -1,5 +1,10 @@
 //! What of an event stands in the text index, and how it comes back.
 
+use std::ops::Range;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use cityevents_domain::event::Event;
 use cityevents_domain::ids::EventId;
 use cityevents_schemas::message::{decode_event, encode_event};
@@ -13,10 +18,11 @@ use tantivy::schema::{
 };
 use tantivy::tokenizer::TokenizerManager;
 use tantivy::{
-    IndexSettings, IndexSortByField, Order, SegmentReader, TantivyDocument, TantivyError, Term,
+    DocId, IndexSettings, IndexSortByField, Order, SegmentReader, TantivyDocument, TantivyError,
+    Term,
 };
 
-use super::table::Tag;
+use super::table::{Row, Tag};
 use super::tokens::{Beginnings, Pairs, Part, prepare};
 
 /// Name of the column that documents are sorted by.
@@ -26,6 +32,8 @@ pub(super) const TAG: &str = "tag";
 /// Names of the tokenizers.
 const BEGINNINGS: &str = "beginnings";
 const PAIRS: &str = "pairs";
+/// Documents that one thread reads before it looks for others.
+const READ_AT_ONCE: DocId = 8_192;
 /// How often the words of each text count: a title says more than a description.
 const TITLE_WEIGHT: usize = 3;
 const CITY_WEIGHT: usize = 2;
@@ -113,20 +121,51 @@ pub(super) fn tokenizers() -> TokenizerManager {
     tokenizers
 }
 
-/// All events of a segment, with their tags.
-pub(super) fn events(segment: &SegmentReader) -> tantivy::Result<Vec<(Tag, Event)>> {
+/// All events of the segments with their tags, in the order of documents. Read on all processors.
+pub(super) fn events(segments: &[SegmentReader]) -> tantivy::Result<Vec<Row>> {
+    let ranges = |segment: &SegmentReader| {
+        let end = segment.max_doc();
+        (0..end).step_by(READ_AT_ONCE as usize).map(move |from| from..end.min(from + READ_AT_ONCE))
+    };
+    let parts: Vec<(&SegmentReader, Range<DocId>)> = segments
+        .iter()
+        .flat_map(|segment| ranges(segment).map(move |range| (segment, range)))
+        .collect();
+    let next = AtomicUsize::new(0);
+    let read = || -> tantivy::Result<Vec<(usize, Vec<Row>)>> {
+        let mut read = Vec::new();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some((segment, range)) = parts.get(number) else { return Ok(read) };
+            read.push((number, part(segment, range.clone())?));
+        }
+    };
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut read = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..processors.min(parts.len())).map(|_| scope.spawn(read)).collect();
+        let mut all = read()?;
+        for other in others {
+            all.append(&mut other.join().unwrap_or_else(|panic| resume_unwind(panic))?);
+        }
+        tantivy::Result::Ok(all)
+    })?;
+    read.sort_unstable_by_key(|(number, _)| *number);
+    Ok(read.into_iter().flat_map(|(_, rows)| rows).collect())
+}
+
+/// The events of some documents of a segment.
+fn part(segment: &SegmentReader, documents: Range<DocId>) -> tantivy::Result<Vec<Row>> {
     let tags = segment.fast_fields().u64(TAG)?.first_or_default_col(0);
     let store = segment.get_store_reader(1)?;
-    let rows = store.iter::<StoredRow>(segment.alive_bitset());
-    let mut events = Vec::with_capacity(segment.num_docs() as usize);
-    for (document, row) in segment.doc_ids_alive().zip(rows) {
-        let StoredRow(row) = row?;
+    let alive = documents.filter(|document| !segment.is_deleted(*document));
+    let row = |document| {
+        let StoredRow(row) = store.get(document)?;
         let event = decode_event(&row).map_err(|error| {
             TantivyError::InternalError(format!("a stored event cannot be read: {error}"))
         })?;
-        events.push((tags.get_val(document), event));
-    }
-    Ok(events)
+        Ok((tags.get_val(document), Arc::new(event)))
+    };
+    alive.map(row).collect()
 }
 
 /// The stored part of a document.

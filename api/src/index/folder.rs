@@ -213,10 +213,7 @@ impl Opening<'_> {
             .doc_store_cache_num_blocks(0)
             .try_into()?;
         let searcher = reader.searcher();
-        let mut rows = Vec::new();
-        for segment in searcher.segment_readers() {
-            rows.append(&mut events(segment)?);
-        }
+        let rows = events(searcher.segment_readers())?;
         let table = Table::load(rows, progress.changes).map_err(unreadable)?;
         let segments = Segments::of(searcher, fields)?;
         Ok(Opened { writer, reader, fields, table, segments, progress, rebuilt: None })

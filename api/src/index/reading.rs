@@ -27,7 +27,7 @@ pub(super) struct Batch {
 pub(super) enum Change {
     /// It is like this now.
     Put {
-        event: Box<Event>,
+        event: Arc<Event>,
         /// When it became so, in milliseconds since 1970.
         at_ms: i64,
     },
@@ -99,7 +99,7 @@ impl Reading {
                     format!("the event at offset {} cannot be read: {error}", record.offset);
                 Failure::unreadable(error.class(), reason)
             })?;
-            return Ok(Some(Change::Put { event: Box::new(event), at_ms: record.timestamp_ms }));
+            return Ok(Some(Change::Put { event: Arc::new(event), at_ms: record.timestamp_ms }));
         }
         let key = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
         let Some(event) = key.and_then(|key| key.parse().ok()) else {

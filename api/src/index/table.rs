@@ -8,6 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::ops::Bound;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use cityevents_domain::event::{Event, EventStatus};
@@ -24,6 +25,9 @@ use super::query::{
 
 /// Which change of which slot a document shows: the slot above, the change below.
 pub(super) type Tag = u64;
+
+/// A stored event with its tag.
+pub(super) type Row = (Tag, Arc<Event>);
 
 /// What was loaded contradicts itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -87,20 +91,19 @@ impl Bounds {
 
 impl Table {
     /// Of stored events with their tags, and the number of the last change.
-    pub(super) fn load(rows: Vec<(Tag, Event)>, changes: u32) -> Result<Self, Contradiction> {
+    pub(super) fn load(rows: Vec<Row>, changes: u32) -> Result<Self, Contradiction> {
         let mut table = Self { changes, ..Self::default() };
         let slots = rows.iter().map(|(tag, _)| slot_of(*tag) as usize + 1).max().unwrap_or(0);
         table.slots.resize_with(slots, Slot::empty);
         table.by_id.reserve(rows.len());
-        let mut cities: HashMap<Box<str>, u32> = HashMap::new();
+        // By name as it is written: there are few, and folding one takes longer than finding it.
+        let (mut cities, mut categories) = (HashMap::new(), HashMap::new());
         let (mut starts, mut publications) = (Vec::with_capacity(rows.len()), Vec::new());
         for (tag, event) in rows {
             let number = slot_of(tag);
-            match cities.get_mut(event.fields.city.as_str()) {
-                Some(count) => *count += 1,
-                None => drop(cities.insert(event.fields.city.as_str().into(), 1)),
-            }
-            let slot = table.slot(event, change_of(tag));
+            let city = table.counted(&mut cities, &event.fields.city);
+            let category = table.counted(&mut categories, &event.fields.category);
+            let slot = Slot::new(event, change_of(tag), city, category);
             starts.push((slot.place, number));
             if !slot.is_over {
                 publications.push((slot.publication(), number));
@@ -115,10 +118,15 @@ impl Table {
                 *place = slot;
             }
         }
-        let slot = |number: u32| &table.slots[number as usize];
-        table.by_start = Orders::load(starts, |number| slot(number).scopes());
-        table.by_publication = Orders::load(publications, |number| slot(number).scopes_latest());
-        for (city, count) in cities {
+        let slots = &table.slots;
+        let slot = |number: u32| &slots[number as usize];
+        (table.by_start, table.by_publication) = std::thread::scope(|scope| {
+            let by_publication =
+                scope.spawn(|| Orders::load(publications, |number| slot(number).scopes_latest()));
+            let by_start = Orders::load(starts, |number| slot(number).scopes());
+            (by_start, by_publication.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        });
+        for (city, (_, count)) in cities {
             table.cities.add(&city, &fold_case(&city), count);
         }
         let free = |(number, slot): (usize, &Slot)| slot.event.is_none().then_some(number as u32);
@@ -128,13 +136,15 @@ impl Table {
 
     /// Shows an event as it is now. Returns the tag of the document that is to show it, and
     /// whether it was there before.
-    pub(super) fn put(&mut self, event: Event) -> (Tag, bool) {
+    pub(super) fn put(&mut self, event: Arc<Event>) -> (Tag, bool) {
         let id = event.id;
         let was_there = self.remove(&id);
         self.changes = self.changes.wrapping_add(1);
         let change = self.changes;
         self.cities.add(&event.fields.city, &fold_case(&event.fields.city), 1);
-        let slot = self.slot(event, change);
+        let (city, category) =
+            (self.number(&event.fields.city), self.number(&event.fields.category));
+        let slot = Slot::new(event, change, city, category);
         let number = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::empty());
             (self.slots.len() - 1) as u32
@@ -145,7 +155,7 @@ impl Table {
         if let Some(place) = self.slots.get_mut(number as usize) {
             *place = slot;
         }
-        ((u64::from(number) << 32) | u64::from(change), was_there)
+        (tag_of(number, change), was_there)
     }
 
     /// Shows an event no longer. Returns whether it did.
@@ -165,6 +175,18 @@ impl Table {
     /// An event that lists may show.
     pub(super) fn event(&self, id: &EventId) -> Option<&Arc<Event>> {
         self.slots.get(*self.by_id.get(id)? as usize)?.event.as_ref()
+    }
+
+    /// All of them in the order of starts, each with the tag of its document.
+    pub(super) fn in_order(&self) -> Vec<Row> {
+        let numbered = self.slots.iter().zip(0..);
+        let mut rows: Vec<_> = numbered
+            .filter_map(|(slot, number)| {
+                Some((slot.place, (tag_of(number, slot.change), slot.event.clone()?)))
+            })
+            .collect();
+        rows.sort_unstable_by_key(|(place, _)| *place);
+        rows.into_iter().map(|(_, row)| row).collect()
     }
 
     /// How many there are.
@@ -253,17 +275,15 @@ impl Table {
         Some((number(&filter.city)?, number(&filter.category)?))
     }
 
-    fn slot(&mut self, event: Event, change: u32) -> Slot {
-        Slot {
-            place: place_of(&event),
-            published_at: publication_of(&event).published_at.0,
-            end_time: event.fields.end_time,
-            change,
-            city: self.number(&event.fields.city),
-            category: self.number(&event.fields.category),
-            is_over: event.status != EventStatus::Published,
-            event: Some(Arc::new(event)),
+    /// The number of a name, which is counted.
+    fn counted(&mut self, known: &mut HashMap<Box<str>, (u32, u32)>, name: &str) -> u32 {
+        if let Some((number, count)) = known.get_mut(name) {
+            *count += 1;
+            return *number;
         }
+        let number = self.number(name);
+        known.insert(name.into(), (number, 1));
+        number
     }
 
     fn number(&mut self, name: &str) -> u32 {
@@ -278,6 +298,19 @@ impl Table {
 }
 
 impl Slot {
+    fn new(event: Arc<Event>, change: u32, city: u32, category: u32) -> Self {
+        Self {
+            place: place_of(&event),
+            published_at: publication_of(&event).published_at.0,
+            end_time: event.fields.end_time,
+            change,
+            city,
+            category,
+            is_over: event.status != EventStatus::Published,
+            event: Some(event),
+        }
+    }
+
     const fn empty() -> Self {
         Self {
             event: None,
@@ -307,6 +340,10 @@ impl Slot {
         let (city, category) = (Some(self.city), Some(self.category));
         [scope(None, None), scope(city, None), scope(None, category), scope(city, category)]
     }
+}
+
+const fn tag_of(slot: u32, change: u32) -> Tag {
+    ((slot as u64) << 32) | change as u64
 }
 
 const fn slot_of(tag: Tag) -> u32 {

@@ -27,12 +27,12 @@ pub(super) fn prepare(parts: &[Part<'_>]) -> (String, String) {
     let (mut words, mut runs) = (String::new(), String::new());
     for part in parts {
         let folded = fold(part.text);
-        for _ in 0..part.weight {
-            for piece in pieces(&folded) {
-                let (list, text) = match piece {
-                    Piece::Word(word) => (&mut words, word),
-                    Piece::Run(run) => (&mut runs, run),
-                };
+        for piece in pieces(&folded) {
+            let (list, text) = match piece {
+                Piece::Word(word) => (&mut words, word),
+                Piece::Run(run) => (&mut runs, run),
+            };
+            for _ in 0..part.weight {
                 list.push_str(text);
                 list.push(SEPARATOR);
             }

@@ -1,7 +1,8 @@
 //! The thread that keeps the index: it opens it, takes in what the readers bring, and commits.
 //!
 //! The table changes at once, so lists do. Documents are committed a moment later, many together,
-//! because a commit costs some milliseconds however small it is. After a failure everything is
+//! because a commit costs some milliseconds however small it is. What is built from nothing has its
+//! documents written when all rows are there, in the order of starts. After a failure everything is
 //! opened again from what was committed last; what was there goes on being the answer meanwhile.
 
 use std::sync::Arc;
@@ -33,6 +34,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const BATCHES_WAITING: usize = 4;
 /// Changes of the table under one lock.
 const CHANGES_LOCKED: usize = 64;
+/// Documents that are written before it is looked whether to stop.
+const WRITTEN_MEANWHILE: usize = 1_024;
 
 /// Keeps the index until told to stop.
 pub(super) fn run(shared: &Shared, stop: &Stop) {
@@ -93,7 +96,7 @@ fn keep(shared: &Shared, stop: &Stop) -> Result<(), Failure> {
     let mut told = Instant::now();
     while !stop.comes_within(Duration::ZERO) {
         match batches.recv_timeout(keeping.patience()) {
-            Ok(batch) => keeping.take(batch?)?,
+            Ok(batch) => keeping.take(batch?, stop)?,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(Failure::Stop("all partitions have stopped".to_owned()));
@@ -105,7 +108,7 @@ fn keep(shared: &Shared, stop: &Stop) -> Result<(), Failure> {
             tracing::info!("the index has {} events so far", keeping.live.table.read().len());
         }
     }
-    keeping.commit()
+    keeping.finish()
 }
 
 /// The index while it is kept.
@@ -116,6 +119,10 @@ struct Keeping<'a> {
     reader: IndexReader,
     fields: Fields,
     progress: Progress,
+    /// Nothing is in the text index, and nothing is written to it before everything was read. In
+    /// the order of starts, documents need not be sorted again, and segments that lie one behind
+    /// the other are merged by appending.
+    is_collecting: bool,
     caught_up: Vec<bool>,
     /// Since when there is something to commit.
     dirty_since: Option<Instant>,
@@ -133,6 +140,7 @@ impl<'a> Keeping<'a> {
         shared.listed.send_replace(progress.next.clone());
         shared.searchable.send_replace(progress.next.clone());
         shared.shown.set(State::CatchingUp);
+        let is_collecting = live.table.read().len() == 0;
         let caught_up = vec![false; progress.next.len()];
         let committed = Instant::now();
         let (dirty_since, waiting_ms) = (None, Vec::new());
@@ -143,6 +151,7 @@ impl<'a> Keeping<'a> {
             reader,
             fields,
             progress,
+            is_collecting,
             caught_up,
             dirty_since,
             committed,
@@ -166,7 +175,7 @@ impl<'a> Keeping<'a> {
         due.unwrap_or(LOOK_EVERY).min(LOOK_EVERY)
     }
 
-    fn take(&mut self, batch: Batch) -> Result<(), Failure> {
+    fn take(&mut self, batch: Batch, stop: &Stop) -> Result<(), Failure> {
         let Batch { partition, changes, next, has_caught_up } = batch;
         self.shared.options.metrics.records.inc_by(changes.len() as u64);
         if !changes.is_empty() {
@@ -186,7 +195,7 @@ impl<'a> Keeping<'a> {
                 };
                 let (was_there, document) = match change {
                     Change::Put { event, .. } if is_listed(event.status) => {
-                        let (tag, was_there) = table.put(*event);
+                        let (tag, was_there) = table.put(event);
                         (was_there, table.event(&id).map(|event| (tag, Arc::clone(event))))
                     }
                     Change::Put { .. } | Change::Gone(_) => (table.remove(&id), None),
@@ -198,6 +207,9 @@ impl<'a> Keeping<'a> {
                 }
             }
             drop(table);
+            if self.is_collecting {
+                continue;
+            }
             for (id, was_there, document) in documents {
                 if was_there {
                     self.writer.delete_term(self.fields.id_term(&id));
@@ -223,6 +235,9 @@ impl<'a> Keeping<'a> {
         {
             *caught_up = true;
             if self.has_caught_up() {
+                if self.is_collecting && !self.write_all(stop)? {
+                    return Ok(());
+                }
                 self.commit()?;
                 self.shared.shown.set(State::Following);
             }
@@ -230,12 +245,31 @@ impl<'a> Keeping<'a> {
         Ok(())
     }
 
+    /// Writes the documents of all rows. Returns whether it did: it may be told to stop.
+    fn write_all(&mut self, stop: &Stop) -> Result<bool, Failure> {
+        let rows = self.live.table.read().in_order();
+        for (number, (tag, event)) in rows.into_iter().enumerate() {
+            if number.is_multiple_of(WRITTEN_MEANWHILE) && stop.comes_within(Duration::ZERO) {
+                return Ok(false);
+            }
+            let document = self.fields.document(&event, tag);
+            self.writer.add_document(document).map_err(failed)?;
+        }
+        self.is_collecting = false;
+        Ok(true)
+    }
+
+    /// Commits, unless documents are missing of what was read.
+    fn finish(&mut self) -> Result<(), Failure> {
+        if self.is_collecting { Ok(()) } else { self.commit() }
+    }
+
     fn commit_when_due(&mut self) -> Result<(), Failure> {
         let is_due = match self.dirty_since {
             Some(since) => since.elapsed() >= self.commit_after(),
             None => self.committed.elapsed() >= COMMIT_IDLE,
         };
-        if is_due { self.commit() } else { Ok(()) }
+        if is_due { self.finish() } else { Ok(()) }
     }
 
     fn commit(&mut self) -> Result<(), Failure> {

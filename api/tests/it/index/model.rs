@@ -66,6 +66,12 @@ async fn lists_and_searches_are_those_of_plain_filters_whatever_happens() {
         let listed = plain.values().filter(|event| is_listed(event)).count();
         assert_eq!(shelf.index().len(), listed);
     }
+    // And so it is when all of it is built from the topic.
+    shelf.place = IndexPlace::Memory;
+    shelf.restart().await;
+    for _ in 0..100 {
+        check(&shelf, &plain, &asked(&mut chance), chance.random_range(1..20)).await;
+    }
 }
 
 /// Makes, changes, publishes, unpublishes, cancels or ends an event.
