@@ -1,16 +1,14 @@
 //! First pages that are the same for everybody, as they were written within this second.
 //!
-//! The second is the one that trends are kept for as well. What stands in the index is not waited
+//! The second is the one that trends of the city are kept for as well. What stands in the index is not waited
 //! for: a page counts only while the index is as far as it was for it, so what is called off is gone
 //! at once. Pages by a person's taste are never kept.
 
 use axum::http::HeaderValue;
 use bytes::Bytes;
-use cityevents_domain::time::Timestamp;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use super::candidates::KEPT_MS;
 use super::page::Wanted;
 use crate::freshness::AsOf;
 
@@ -61,20 +59,16 @@ impl Default for Answers {
 }
 
 impl Answers {
-    /// The page, if it is known as of now.
-    pub(super) fn get(&self, key: &AnswerKey, now: Timestamp, as_of: &AsOf) -> Option<Bytes> {
+    /// The page, if it is known in this second and as of this.
+    pub(super) fn get(&self, key: &AnswerKey, second: i64, as_of: &AsOf) -> Option<Bytes> {
         let known = self.known.get(key)?;
-        (known.second == second_of(now) && known.as_of == as_of.0).then_some(known.body)
+        (known.second == second && known.as_of == as_of.0).then_some(known.body)
     }
 
-    /// Keeps a page. `now` and `as_of` are of before it was made.
-    pub(super) fn keep(&self, key: AnswerKey, now: Timestamp, as_of: &AsOf, body: Bytes) {
-        self.known.insert(key, Kept { second: second_of(now), as_of: as_of.0.clone(), body });
+    /// Keeps a page. `second` and `as_of` are of before it was made.
+    pub(super) fn keep(&self, key: AnswerKey, second: i64, as_of: &AsOf, body: Bytes) {
+        self.known.insert(key, Kept { second, as_of: as_of.0.clone(), body });
     }
-}
-
-const fn second_of(now: Timestamp) -> i64 {
-    now.as_millis().div_euclid(KEPT_MS)
 }
 
 #[cfg(test)]
@@ -91,15 +85,14 @@ mod tests {
             limit: 20,
         };
         let as_of = |text| AsOf(Some(HeaderValue::from_static(text)));
-        let at = Timestamp::from_millis;
-        answers.keep(key("Porto"), at(5_400), &as_of("0.7"), Bytes::from_static(b"{}"));
-        let known = |key, now, text| answers.get(&key, at(now), &as_of(text)).is_some();
-        assert!(known(key("Porto"), 5_999, "0.7") && known(key("Porto"), 5_000, "0.7"));
-        assert!(!known(key("Porto"), 6_000, "0.7"), "another second");
-        assert!(!known(key("Porto"), 5_500, "0.8"), "the index has gone on");
-        assert!(!known(key("Faro"), 5_500, "0.7"));
-        assert!(!known(AnswerKey { limit: 10, ..key("Porto") }, 5_500, "0.7"));
-        assert!(!known(AnswerKey { why: true, ..key("Porto") }, 5_500, "0.7"));
-        assert!(!known(AnswerKey { feed: "latest", ..key("Porto") }, 5_500, "0.7"));
+        answers.keep(key("Porto"), 5, &as_of("0.7"), Bytes::from_static(b"{}"));
+        let known = |key, second, text| answers.get(&key, second, &as_of(text)).is_some();
+        assert!(known(key("Porto"), 5, "0.7"));
+        assert!(!known(key("Porto"), 6, "0.7"), "another second");
+        assert!(!known(key("Porto"), 5, "0.8"), "the index has gone on");
+        assert!(!known(key("Faro"), 5, "0.7"));
+        assert!(!known(AnswerKey { limit: 10, ..key("Porto") }, 5, "0.7"));
+        assert!(!known(AnswerKey { why: true, ..key("Porto") }, 5, "0.7"));
+        assert!(!known(AnswerKey { feed: "latest", ..key("Porto") }, 5, "0.7"));
     }
 }

@@ -1,13 +1,16 @@
 //! Lists of what is talked about as they were within this second.
 //!
 //! The second is a part of the key, so nothing has to be thrown away in time, and of many who ask at
-//! once one reads and the others wait for it.
+//! once one reads and the others wait for it. Seconds of different cities begin at different times, so
+//! that not all lists are read in the same moment.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use cityevents_domain::ids::EventId;
+use cityevents_domain::time::Timestamp;
 use cityevents_kit::Problem;
 use cityevents_views::TrendEntry;
 use cityevents_views::text::fold;
@@ -18,7 +21,7 @@ use crate::state::Reads;
 /// Lists of cities that are kept.
 const LISTS_MAX: usize = 1_024;
 /// For how long.
-pub(super) const KEPT_MS: i64 = 1_000;
+const KEPT_MS: i64 = 1_000;
 
 /// What is talked about, in order.
 #[derive(Debug)]
@@ -49,7 +52,7 @@ impl Candidates {
         city: Option<&str>,
     ) -> Result<Arc<Trends>, Problem> {
         let city = city.map(fold);
-        let key = (city.clone(), reads.now().as_millis().div_euclid(KEPT_MS));
+        let key = (city.clone(), second_of(city.as_deref(), reads.now()));
         let read = async {
             let entries = reads.views.trends.trends(city).await;
             let entries = entries.map_err(|error| reads.failed(&error))?;
@@ -57,6 +60,14 @@ impl Candidates {
         };
         self.trends.get_or_insert_async(&key, read).await
     }
+}
+
+/// Which second it is for what is made of the list of a city, as it is folded.
+pub(super) fn second_of(city: Option<&str>, now: Timestamp) -> i64 {
+    let mut hasher = DefaultHasher::new();
+    city.hash(&mut hasher);
+    let begins = hasher.finish() % KEPT_MS.unsigned_abs();
+    now.as_millis().saturating_add_unsigned(begins).div_euclid(KEPT_MS)
 }
 
 impl Trends {

@@ -11,6 +11,7 @@ use cityevents_kit::openapi::PageParameters;
 use cityevents_kit::problem::InvalidFields;
 use cityevents_kit::seal::{FilterHash, Visitor};
 use cityevents_schemas::message::FeedType;
+use cityevents_views::text::fold;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
@@ -20,6 +21,7 @@ use utoipa_axum::routes;
 
 use super::Feed;
 use super::answers::AnswerKey;
+use super::candidates::second_of;
 use super::cursor::{PURPOSE, ShownItems};
 use super::item::{FeedItem, Why, score_of};
 use super::page::{Chosen, Wanted};
@@ -108,6 +110,7 @@ async fn recommended(
         (None, Visitor::Known(id)) => Some(id),
         (None, Visitor::Unknown | Visitor::Forged) => None,
     };
+    let second = second_of(asked.wanted.city.as_deref().map(fold).as_deref(), now);
     let is_everybodys = person.is_none() && page.cursor.is_none();
     let key = is_everybodys.then(|| AnswerKey {
         feed: asked.feed.as_str(),
@@ -115,7 +118,7 @@ async fn recommended(
         why: asked.why,
         limit: page.limit,
     });
-    if let Some(body) = key.as_ref().and_then(|key| feed.answers.get(key, now, &as_of)) {
+    if let Some(body) = key.as_ref().and_then(|key| feed.answers.get(key, second, &as_of)) {
         return Ok(with_head(body, as_of));
     }
     let Turned { feed_type, items, next_cursor } = match asked.feed {
@@ -152,7 +155,7 @@ async fn recommended(
     };
     let body = to_json(&body)?;
     if let Some(key) = key {
-        feed.answers.keep(key, now, &as_of, body.clone());
+        feed.answers.keep(key, second, &as_of, body.clone());
     }
     Ok(with_head(body, as_of))
 }

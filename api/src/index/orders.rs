@@ -26,21 +26,40 @@ impl<P> Default for Orders<P> {
 }
 
 impl<P: Ord + Copy> Orders<P> {
-    /// Of places with their slots, in any order. `scopes` says for each slot in which lists it is.
+    /// Of places with their slots, in any order. `narrowest` says for each slot what its city and
+    /// category are, and `wider` in which lists such a slot is.
     pub(super) fn load<S: AsRef<[Scope]>>(
         mut places: Vec<(P, u32)>,
-        scopes: impl Fn(u32) -> S,
+        narrowest: impl Fn(u32) -> Scope,
+        wider: impl Fn(Scope) -> S,
     ) -> Self {
-        places.sort_unstable();
-        let mut lists: HashMap<Scope, Vec<(P, u32)>> = HashMap::new();
+        // Mostly they come in order, or in a few pieces that are.
+        places.sort();
+        let mut numbers: HashMap<Scope, usize> = HashMap::new();
+        let mut lists: Vec<Vec<(P, u32)>> = Vec::new();
+        // Which lists they are in is looked up once for each place, and not for each list.
+        let mut known: HashMap<Scope, Vec<usize>> = HashMap::new();
         for (place, slot) in places {
-            for scope in scopes(slot).as_ref() {
-                lists.entry(*scope).or_default().push((place, slot));
+            let scope = narrowest(slot);
+            let of_slot = known.entry(scope).or_insert_with(|| {
+                let wider = wider(scope);
+                let number = |scope: &Scope| {
+                    *numbers.entry(*scope).or_insert_with(|| {
+                        lists.push(Vec::new());
+                        lists.len() - 1
+                    })
+                };
+                wider.as_ref().iter().map(number).collect()
+            });
+            for number in of_slot {
+                lists[*number].push((place, slot));
             }
         }
         // In their order, trees are built fastest.
-        let lists = lists.into_iter().map(|(scope, list)| (scope, list.into_iter().collect()));
-        Self { lists: lists.collect() }
+        let list = |(scope, number): (Scope, usize)| {
+            (scope, std::mem::take(&mut lists[number]).into_iter().collect())
+        };
+        Self { lists: numbers.into_iter().map(list).collect() }
     }
 
     /// Puts a slot into lists.

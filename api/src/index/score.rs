@@ -19,6 +19,9 @@ const UNITS: f32 = 4_096.0;
 /// Classes of lengths that the index tells apart.
 const LENGTH_CLASSES: usize = 256;
 
+/// How often a word stands in a text at most, that what it counts is worked out beforehand.
+const TIMES_KNOWN: u32 = 8;
+
 /// What a search is scored with.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Weights {
@@ -90,10 +93,37 @@ impl Lengths {
         let times = times as f32;
         weight * (times * (K1 + 1.0)) / (times + self.0[usize::from(class)])
     }
+}
 
-    /// What a whole word counts besides.
-    pub(super) fn count_whole(&self, weight: f32, times: u32, class: u8) -> f32 {
-        self.count(weight * WHOLE_WORD, times, class)
+/// What one word counts, worked out for all lengths where a text has it a few times: a search asks
+/// for each text that it finds.
+pub(super) struct Counts<'a> {
+    lengths: &'a Lengths,
+    weight: f32,
+    known: Vec<[f32; LENGTH_CLASSES]>,
+}
+
+impl<'a> Counts<'a> {
+    pub(super) fn new(lengths: &'a Lengths, weight: f32) -> Self {
+        let all = |times| {
+            std::array::from_fn(|class| {
+                lengths.count(weight, times, u8::try_from(class).unwrap_or(u8::MAX))
+            })
+        };
+        Self { lengths, weight, known: (1..=TIMES_KNOWN).map(all).collect() }
+    }
+
+    /// Of a whole word, what that counts besides.
+    pub(super) fn of_whole(lengths: &'a Lengths, weight: f32) -> Self {
+        Self::new(lengths, weight * WHOLE_WORD)
+    }
+
+    /// What it counts in a text of this class that has it so many times.
+    pub(super) fn of(&self, times: u32, class: u8) -> f32 {
+        match self.known.get(times.wrapping_sub(1) as usize) {
+            Some(known) => known[usize::from(class)],
+            None => self.lengths.count(self.weight, times, class),
+        }
     }
 }
 
@@ -127,6 +157,10 @@ mod tests {
         assert!(lengths.count(1.0, 2, 50) > lengths.count(1.0, 1, 50));
         assert!(lengths.count(1.0, 1, 10) > lengths.count(1.0, 1, 200));
         assert_eq!(score(lengths.count(1.0, 0, 10)), 0);
+        let counts = Counts::new(&lengths, 0.3);
+        for (times, class) in [(0, 7), (1, 0), (3, 90), (8, 255), (9, 255), (u32::MAX, 4)] {
+            assert_eq!(counts.of(times, class), lengths.count(0.3, times, class), "{times}");
+        }
         assert_eq!((score(f32::NAN), score(f32::INFINITY)), (0, u32::MAX));
     }
 }

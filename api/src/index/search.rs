@@ -17,7 +17,7 @@ use tantivy::{DocId, DocSet, TERMINATED};
 use super::query::{
     EventPosition, Found, Next, Order, PublicationPosition, RelevancePosition, Search, first_at,
 };
-use super::score::{Lengths, Weights, score};
+use super::score::{Counts, Lengths, Weights, score};
 use super::segments::{Segment, Segments, Terms};
 use super::table::{Bounds, Table, Tag};
 use super::words::Wanted;
@@ -161,7 +161,9 @@ impl Walk<'_> {
         let mut best: Best<Ranked> = Best::new(self.asked.limit + 1);
         let after = after.map(|after| (std::cmp::Reverse(after.score), after.place));
         let millis = |place: EventPosition| place.start_time.as_millis();
-        let scorer = Scorer::new(&weights);
+        let id_to_length = tantivy::fieldnorm::FieldNormReader::id_to_fieldnorm;
+        let lengths = weights.average.map(|average| Lengths::new(average, id_to_length));
+        let scorer = Scorer::new(&weights, &lengths);
         let mut batch = Vec::with_capacity(BATCH);
         for segment in &self.segments.all {
             let Some(mut fitting) = Fitting::open(segment, &self.terms, true)? else { continue };
@@ -213,17 +215,18 @@ impl Walk<'_> {
 
 /// What makes scores of counts.
 struct Scorer<'a> {
-    weights: &'a Weights,
-    words: Lengths,
-    runs: Lengths,
+    /// Each word from its beginning, and as a whole.
+    words: Vec<(Counts<'a>, Counts<'a>)>,
+    runs: Vec<Counts<'a>>,
 }
 
 impl<'a> Scorer<'a> {
-    fn new(weights: &'a Weights) -> Self {
-        let [words, runs] = weights.average;
-        let lengths =
-            |average| Lengths::new(average, tantivy::fieldnorm::FieldNormReader::id_to_fieldnorm);
-        Self { weights, words: lengths(words), runs: lengths(runs) }
+    fn new(weights: &Weights, [words, runs]: &'a [Lengths; 2]) -> Self {
+        let word = |weight: &f32| (Counts::new(words, *weight), Counts::of_whole(words, *weight));
+        Self {
+            words: weights.words.iter().map(word).collect(),
+            runs: weights.runs.iter().map(|weight| Counts::new(runs, *weight)).collect(),
+        }
     }
 }
 
@@ -331,24 +334,23 @@ impl Fitting {
 
     /// How well the document fits that was found last.
     fn score(&mut self, segment: &Segment, scorer: &Scorer<'_>, document: DocId) -> u32 {
-        let (words, runs) = (&scorer.weights.words, &scorer.weights.runs);
+        let Scorer { words, runs } = scorer;
         let mut sum = 0.0;
         if !words.is_empty() {
             let length = segment.words.length(document);
-            for ((list, whole), weight) in self.words.iter_mut().zip(words) {
-                sum += scorer.words.count(*weight, self.lists[*list].term_freq(), length);
-                if let Some(whole) = whole {
-                    if forward(whole, document) == document {
-                        let times = whole.term_freq();
-                        sum += scorer.words.count_whole(*weight, times, length);
-                    }
+            for ((list, whole), (begins, is_whole)) in self.words.iter_mut().zip(words) {
+                sum += begins.of(self.lists[*list].term_freq(), length);
+                if let Some(whole) = whole
+                    && forward(whole, document) == document
+                {
+                    sum += is_whole.of(whole.term_freq(), length);
                 }
             }
         }
         if !runs.is_empty() {
             let length = segment.runs.length(document);
-            for (times, weight) in self.run_counts.iter().zip(runs) {
-                sum += scorer.runs.count(*weight, *times, length);
+            for (times, run) in self.run_counts.iter().zip(runs) {
+                sum += run.of(*times, length);
             }
         }
         score(sum)

@@ -95,7 +95,6 @@ impl Table {
         let mut table = Self { changes, ..Self::default() };
         let slots = rows.iter().map(|(tag, _)| slot_of(*tag) as usize + 1).max().unwrap_or(0);
         table.slots.resize_with(slots, Slot::empty);
-        table.by_id.reserve(rows.len());
         // By name as it is written: there are few, and folding one takes longer than finding it.
         let (mut cities, mut categories) = (HashMap::new(), HashMap::new());
         let (mut starts, mut publications) = (Vec::with_capacity(rows.len()), Vec::new());
@@ -108,9 +107,6 @@ impl Table {
             if !slot.is_over {
                 publications.push((slot.publication(), number));
             }
-            if table.by_id.insert(slot.place.event, number).is_some() {
-                return Err(Contradiction);
-            }
             if let Some(place) = table.slots.get_mut(number as usize) {
                 if place.event.is_some() {
                     return Err(Contradiction);
@@ -119,13 +115,17 @@ impl Table {
             }
         }
         let slots = &table.slots;
-        let slot = |number: u32| &slots[number as usize];
-        (table.by_start, table.by_publication) = std::thread::scope(|scope| {
-            let by_publication =
-                scope.spawn(|| Orders::load(publications, |number| slot(number).scopes_latest()));
-            let by_start = Orders::load(starts, |number| slot(number).scopes());
-            (by_start, by_publication.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        let narrowest = |number: u32| slots[number as usize].scope();
+        let (by_start, by_publication, by_id) = std::thread::scope(|scope| {
+            let others = scope.spawn(|| {
+                let latest = Orders::load(publications, narrowest, Scope::latest);
+                (latest, numbers_of(slots))
+            });
+            let by_start = Orders::load(starts, narrowest, Scope::wider);
+            let (latest, by_id) = others.join().unwrap_or_else(|panic| resume_unwind(panic));
+            (by_start, latest, by_id)
         });
+        (table.by_start, table.by_publication, table.by_id) = (by_start, by_publication, by_id?);
         for (city, (_, count)) in cities {
             table.cities.add(&city, &fold_case(&city), count);
         }
@@ -149,8 +149,8 @@ impl Table {
             self.slots.push(Slot::empty());
             (self.slots.len() - 1) as u32
         });
-        self.by_start.insert(&slot.scopes(), slot.place, number);
-        self.by_publication.insert(&slot.scopes_latest(), slot.publication(), number);
+        self.by_start.insert(&slot.scope().wider(), slot.place, number);
+        self.by_publication.insert(&slot.scope().latest(), slot.publication(), number);
         self.by_id.insert(id, number);
         if let Some(place) = self.slots.get_mut(number as usize) {
             *place = slot;
@@ -164,8 +164,8 @@ impl Table {
         let Some(place) = self.slots.get_mut(number as usize) else { return false };
         let slot = std::mem::replace(place, Slot::empty());
         self.free.push(number);
-        self.by_start.remove(&slot.scopes(), &slot.place);
-        self.by_publication.remove(&slot.scopes_latest(), &slot.publication());
+        self.by_start.remove(&slot.scope().wider(), &slot.place);
+        self.by_publication.remove(&slot.scope().latest(), &slot.publication());
         if let Some(event) = &slot.event {
             self.cities.remove(&event.fields.city, &fold_case(&event.fields.city));
         }
@@ -328,18 +328,37 @@ impl Slot {
         PublicationPosition { published_at: Reverse(self.published_at), event: self.place.event }
     }
 
-    /// The lists by publication that its event is in.
-    fn scopes_latest(&self) -> Vec<Scope> {
-        let [all, city, category, _] = self.scopes();
-        if self.is_over { Vec::new() } else { vec![all, city, category] }
+    /// What it is narrowed to most.
+    const fn scope(&self) -> Scope {
+        let (city, category) = (Some(self.city), Some(self.category));
+        Scope { is_over: self.is_over, city, category }
+    }
+}
+
+impl Scope {
+    /// The lists by start that an event of a city and a category is in.
+    fn wider(self) -> [Self; 4] {
+        let Self { city, category, .. } = self;
+        let to = |city, category| Self { city, category, ..self };
+        [to(None, None), to(city, None), to(None, category), self]
     }
 
-    /// The lists by start that its event is in.
-    fn scopes(&self) -> [Scope; 4] {
-        let scope = |city, category| Scope { is_over: self.is_over, city, category };
-        let (city, category) = (Some(self.city), Some(self.category));
-        [scope(None, None), scope(city, None), scope(None, category), scope(city, category)]
+    /// The lists by publication that it is in.
+    fn latest(self) -> Vec<Self> {
+        let [all, city, category, _] = self.wider();
+        if self.is_over { Vec::new() } else { vec![all, city, category] }
     }
+}
+
+/// The slots by event.
+fn numbers_of(slots: &[Slot]) -> Result<HashMap<EventId, u32>, Contradiction> {
+    let mut numbers = HashMap::with_capacity(slots.len());
+    for (slot, number) in slots.iter().zip(0..) {
+        if slot.event.is_some() && numbers.insert(slot.place.event, number).is_some() {
+            return Err(Contradiction);
+        }
+    }
+    Ok(numbers)
 }
 
 const fn tag_of(slot: u32, change: u32) -> Tag {
