@@ -5,7 +5,7 @@
 
 #![expect(clippy::print_stderr, reason = "this is where printing happens")]
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ static HAS_ENOUGH: AtomicBool = AtomicBool::new(false);
 /// Prints a line.
 pub fn line(text: &str) {
     // A closed pipe (`| head`) is the reader's way to say that it has enough.
-    if writeln!(std::io::stdout().lock(), "{text}").is_err() {
-        HAS_ENOUGH.store(true, Ordering::Relaxed);
+    if let Err(error) = writeln!(std::io::stdout().lock(), "{text}") {
+        HAS_ENOUGH.fetch_or(error.kind() == ErrorKind::BrokenPipe, Ordering::Relaxed);
     }
 }
 
