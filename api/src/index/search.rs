@@ -169,7 +169,12 @@ impl Walk<'_> {
             let Some(mut fitting) = Fitting::open(segment, &self.terms, true)? else { continue };
             let mut document = fitting.seek(0);
             while document != TERMINATED {
+                let least = best.worst().map_or(0, |(std::cmp::Reverse(worst), _)| worst);
                 while document != TERMINATED && batch.len() < BATCH {
+                    if fitting.most(segment, &scorer, document) < least {
+                        document = fitting.seek(document + 1);
+                        continue;
+                    }
                     let score = std::cmp::Reverse(fitting.score(segment, &scorer, document));
                     // Very many can be equal: only those of one start are left for the table to tell
                     // apart, which lies further away.
@@ -330,6 +335,23 @@ impl Fitting {
             }
         }
         true
+    }
+
+    /// How well the document fits at most that was found last: as if each word stood in it as a
+    /// whole as often as its beginning does. Most are out of the question then, and the lists of
+    /// whole words need not be looked at.
+    fn most(&self, segment: &Segment, scorer: &Scorer<'_>, document: DocId) -> u32 {
+        let Scorer { words, runs } = scorer;
+        if words.is_empty() || !runs.is_empty() {
+            return u32::MAX;
+        }
+        let length = segment.words.length(document);
+        let most = self.words.iter().zip(words).map(|((list, _), (begins, is_whole))| {
+            let times = self.lists[*list].term_freq();
+            begins.of(times, length) + is_whole.of(times, length)
+        });
+        // Sums that are made in another order may differ in their last place.
+        score(most.sum()).saturating_add(1)
     }
 
     /// How well the document fits that was found last.
