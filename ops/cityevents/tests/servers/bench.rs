@@ -37,7 +37,7 @@ fn what_kafka_holds_is_restored_whole_from_facts_and_from_snapshots() {
 }
 
 #[test]
-fn what_kafka_holds_is_replayed_into_nothing_a_state_and_tables() {
+fn what_kafka_holds_is_replayed_into_nothing_a_state_tables_and_topics() {
     let mut asked = command();
     asked.args(["bench", "replay", "--kafka", &stack::kafka(), "--output", "json"]);
     asked.args(["--registrations", "40000", "--runs", "1"]);
@@ -45,6 +45,6 @@ fn what_kafka_holds_is_replayed_into_nothing_a_state_and_tables() {
     // It fails by itself when a registration is missing.
     let answer = said(asked.output().unwrap()).json();
     let rows = answer["rows"].as_array().unwrap();
-    assert_eq!(rows.len(), 5, "{answer}");
+    assert_eq!(rows.len(), 6, "{answer}");
     assert!(rows.iter().all(|row| row["measured"].as_f64().unwrap() > 0.0), "{answer}");
 }
