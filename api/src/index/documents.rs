@@ -1,14 +1,13 @@
 //! What of an event stands in the text index, and how it comes back.
 
 use std::ops::Range;
-use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cityevents_domain::event::Event;
 use cityevents_domain::ids::EventId;
 use cityevents_schemas::message::{decode_event, encode_event};
 use cityevents_views::text::fold as fold_case;
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use tantivy::schema::document::{
     DeserializeError, DocumentDeserialize, DocumentDeserializer, ValueDeserialize,
     ValueDeserializer,
@@ -131,26 +130,9 @@ pub(super) fn events(segments: &[SegmentReader]) -> tantivy::Result<Vec<Row>> {
         .iter()
         .flat_map(|segment| ranges(segment).map(move |range| (segment, range)))
         .collect();
-    let next = AtomicUsize::new(0);
-    let read = || -> tantivy::Result<Vec<(usize, Vec<Row>)>> {
-        let mut read = Vec::new();
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some((segment, range)) = parts.get(number) else { return Ok(read) };
-            read.push((number, part(segment, range.clone())?));
-        }
-    };
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut read = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..processors.min(parts.len())).map(|_| scope.spawn(read)).collect();
-        let mut all = read()?;
-        for other in others {
-            all.append(&mut other.join().unwrap_or_else(|panic| resume_unwind(panic))?);
-        }
-        tantivy::Result::Ok(all)
-    })?;
-    read.sort_unstable_by_key(|(number, _)| *number);
-    Ok(read.into_iter().flat_map(|(_, rows)| rows).collect())
+    let read = parts.into_par_iter().map(|(segment, range)| part(segment, range));
+    let read: Vec<_> = read.collect::<tantivy::Result<_>>()?;
+    Ok(read.into_iter().flatten().collect())
 }
 
 /// The events of some documents of a segment.

@@ -8,7 +8,6 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::ops::Bound;
-use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use cityevents_domain::event::{Event, EventStatus};
@@ -116,15 +115,10 @@ impl Table {
         }
         let slots = &table.slots;
         let narrowest = |number: u32| slots[number as usize].scope();
-        let (by_start, by_publication, by_id) = std::thread::scope(|scope| {
-            let others = scope.spawn(|| {
-                let latest = Orders::load(publications, narrowest, Scope::latest);
-                (latest, numbers_of(slots))
-            });
-            let by_start = Orders::load(starts, narrowest, Scope::wider);
-            let (latest, by_id) = others.join().unwrap_or_else(|panic| resume_unwind(panic));
-            (by_start, latest, by_id)
-        });
+        let (by_start, (by_publication, by_id)) = rayon::join(
+            || Orders::load(starts, narrowest, Scope::wider),
+            || (Orders::load(publications, narrowest, Scope::latest), numbers_of(slots)),
+        );
         (table.by_start, table.by_publication, table.by_id) = (by_start, by_publication, by_id?);
         for (city, (_, count)) in cities {
             table.cities.add(&city, &fold_case(&city), count);
