@@ -131,6 +131,11 @@ impl Link {
         bytes
     }
 
+    /// That of a record, if it is a link.
+    fn of(record: &Record) -> Option<Self> {
+        record.headers.get(LINK_HEADER).and_then(Self::decode)
+    }
+
     fn decode(header: &[u8]) -> Option<Self> {
         let bytes: &[u8; LINK_BYTES] = header.try_into().ok()?;
         let kind = match bytes[1] {
@@ -151,15 +156,13 @@ impl Link {
 /// Whether a record is of a chain into which facts are being carried, before the link that seals it. To
 /// look at the last one is no proof, and costs no more than a read.
 pub fn is_before_seal(record: &Record) -> bool {
-    let link = record.headers.get(LINK_HEADER).and_then(Link::decode);
-    link.is_some_and(|link| link.cursor.is_carrying())
+    Link::of(record).is_some_and(|link| link.cursor.is_carrying())
 }
 
 /// Whether a record is the link at which a chain stands. To look at it alone is no proof that it counts: a
 /// cursor that was kept is.
 pub fn is_last(record: &Record, cursor: &Cursor) -> bool {
-    let link = record.headers.get(LINK_HEADER).and_then(Link::decode);
-    link.is_some_and(|link| link.cursor == *cursor)
+    Link::of(record).is_some_and(|link| link.cursor == *cursor)
 }
 
 /// What every chain starts from, before its genesis.
@@ -251,7 +254,7 @@ impl ChainReader {
 
     /// Looks at the next record of the partition and moves on if it counts.
     pub fn accept(&mut self, record: &Record) -> Linked {
-        let Some(link) = record.headers.get(LINK_HEADER).and_then(Link::decode) else {
+        let Some(link) = Link::of(record) else {
             return Linked::Dropped(DropReason::NoLink);
         };
         let value = record.value.as_deref().unwrap_or_default();

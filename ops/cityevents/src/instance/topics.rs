@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use cityevents_runtime::chain::is_before_seal;
 use cityevents_runtime::log::{
-    Cleanup, Copies, Isolation, Log, LogError, LogErrorKind, PollLimit, TimestampKind,
-    TopicDescription, TopicPartition, TopicSpec,
+    Cleanup, Copies, Log, LogError, LogErrorKind, TimestampKind, TopicDescription, TopicPartition,
+    TopicSpec, read_one,
 };
 use cityevents_schemas::catalog::{self, Topic, catalog};
 use cityevents_schemas::topic;
@@ -340,10 +340,8 @@ pub fn check_whole(log: &dyn Log, prefix: &str) -> Result<(), LogError> {
         if marks.high == marks.low {
             continue;
         }
-        let mut reader = log.reader(&place, marks.high - 1, Isolation::Uncommitted)?;
-        let (mut last, limit) = (Vec::new(), PollLimit { records: 1, bytes: 1 << 20 });
-        reader.poll(limit, READ_WAIT, &mut last)?;
-        if last.first().is_some_and(is_before_seal) {
+        let last = read_one(log, &place, marks.high - 1, READ_WAIT)?;
+        if last.as_ref().is_some_and(is_before_seal) {
             let message = format!(
                 "facts are being carried into {place}, and not all are there: `cityevents replay facts \
                  {prefix} --switch` with the settings of the topics that they come from, then start again"

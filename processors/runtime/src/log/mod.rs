@@ -22,6 +22,7 @@ pub mod kafka;
 pub mod local;
 pub mod memory;
 pub mod partitioner;
+mod single;
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use self::headers::Headers;
+pub use self::single::read_one;
 
 /// A partition of a topic.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -16,13 +16,11 @@ use self::reading::read_up_to;
 use crate::chain::{ChainReader, Cursor, is_last};
 use crate::follower::{Follower, LinkedRecord, Position};
 use crate::log::clock::Clock;
-use crate::log::{Isolation, Log, LogError, PollLimit, TopicPartition};
+use crate::log::{Log, LogError, PollLimit, TopicPartition, read_one};
 use crate::metrics::RuntimeMetrics;
 use crate::snapshot::{Description, SnapshotError, SnapshotStore};
 use crate::topology::{Topology, Undecodable};
 
-/// A link is no larger.
-const LINK_BYTES_MAX: usize = 1 << 20;
 /// Longest wait for a link that is known to be there.
 const LINK_WAIT: Duration = Duration::from_secs(5);
 
@@ -180,11 +178,9 @@ impl<T: Topology> Standby<T> {
     fn check_last(&self, position: Position) -> Result<(), FoldError> {
         let Some(offset) = position.offset.checked_sub(1) else { return Ok(()) };
         let partition = self.follower.partition();
-        let mut reader = self.source.log.reader(partition, offset, Isolation::Uncommitted)?;
-        let mut records = Vec::new();
-        reader.poll(PollLimit { records: 1, bytes: LINK_BYTES_MAX }, LINK_WAIT, &mut records)?;
+        let last = read_one(&*self.source.log, partition, offset, LINK_WAIT)?;
         // Behind it there may be records that do not count, of programs that are not known here.
-        let Some(last) = records.first().filter(|record| is_last(record, &position.cursor)) else {
+        let Some(last) = last.filter(|record| is_last(record, &position.cursor)) else {
             return Ok(());
         };
         let value = last.value.as_deref().unwrap_or_default();

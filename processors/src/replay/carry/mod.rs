@@ -20,7 +20,7 @@ use cityevents_runtime::chain::{ChainReader, Linked};
 use cityevents_runtime::host::TaskError;
 use cityevents_runtime::log::partitioner::partition_of;
 use cityevents_runtime::log::{
-    Delivery, Isolation, Log, Outgoing, PollLimit, Producer, TimestampKind, TopicPartition,
+    Delivery, Log, Outgoing, PollLimit, Producer, TimestampKind, TopicPartition, read_one,
 };
 use cityevents_runtime::standby::Source;
 use parking_lot::Mutex;
@@ -213,14 +213,11 @@ pub fn carried_at(log: &dyn Log, facts: &Arc<str>) -> Result<Option<u64>, TaskEr
     if marks.low > 0 || marks.high == 0 {
         return Ok(None);
     }
-    let mut reader = log.reader(&place, 0, Isolation::Uncommitted)?;
-    let (mut records, limit) = (Vec::new(), PollLimit { records: 1, bytes: 1 << 20 });
-    reader.poll(limit, APPEND_WAIT, &mut records)?;
-    let Some(first) = records.first() else {
+    let Some(first) = read_one(log, &place, 0, APPEND_WAIT)? else {
         return Err(TaskError::Restart(format!("{place} gives nothing")));
     };
     let mut chain = ChainReader::default();
-    let is_genesis = chain.accept(first) == Linked::Genesis;
+    let is_genesis = chain.accept(&first) == Linked::Genesis;
     let carries = is_genesis && chain.cursor().is_some_and(|cursor| cursor.is_carrying());
     Ok(carries.then(|| u64::try_from(first.timestamp_ms).unwrap_or(0)))
 }

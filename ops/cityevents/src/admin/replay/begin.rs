@@ -7,7 +7,7 @@ use anyhow::{bail, ensure};
 use cityevents_domain::time::Timestamp;
 use cityevents_processors::projection;
 use cityevents_processors::replay::{Replay, Until};
-use cityevents_runtime::log::{Isolation, PollLimit, TopicPartition};
+use cityevents_runtime::log::{TopicPartition, read_one};
 use cityevents_schemas::rfc3339::Rfc3339;
 use cityevents_schemas::topic;
 use cityevents_views::Views;
@@ -80,10 +80,8 @@ fn check_moment(context: &Context, until_ms: i64) -> anyhow::Result<()> {
         if marks.high == marks.low {
             continue;
         }
-        let mut reader = log.reader(&place, marks.low, Isolation::Uncommitted)?;
-        let mut records = Vec::new();
-        reader.poll(PollLimit { records: 1, bytes: 1 << 20 }, READ_WAIT, &mut records)?;
-        let stamped = records.first().map(|record| record.timestamp_ms);
+        let first = read_one(&**log, &place, marks.low, READ_WAIT)?;
+        let stamped = first.map(|record| record.timestamp_ms);
         first_ms = first_ms.into_iter().chain(stamped).min();
     }
     let Some(first_ms) = first_ms else { bail!("nothing was decided yet") };

@@ -20,7 +20,7 @@ use cityevents_runtime::log::clock::{Clock, SystemClock};
 use cityevents_runtime::log::headers::HeadersBuilder;
 use cityevents_runtime::log::partitioner::partition_of;
 use cityevents_runtime::log::{
-    Isolation, Log, Outgoing, PollLimit, Producer, Record, TopicPartition, TopicSpec,
+    Isolation, Log, Outgoing, PollLimit, Producer, Record, TopicPartition, TopicSpec, read_one,
 };
 use cityevents_runtime::metrics::RuntimeMetrics;
 use cityevents_runtime::replies::{Attempt, REPLY_TO_HEADER, ReplyTo};
@@ -329,10 +329,8 @@ impl Backlog {
             if high < 2 {
                 continue;
             }
-            let mut reader = self.log.reader(&place, high - 1, Isolation::Uncommitted)?;
-            let mut records: Vec<Record> = Vec::new();
-            reader.poll(PollLimit { records: 1, bytes: 1 << 20 }, LOG_WAIT, &mut records)?;
-            let record = records.pop().with_context(|| format!("{topic} cannot be read"))?;
+            let record = read_one(&*self.log, &place, high - 1, LOG_WAIT)?;
+            let record = record.with_context(|| format!("{topic} cannot be read"))?;
             let Record { key, value, headers, .. } = record;
             // Small buffers of their own, not views into what was read.
             let copy = |part: Option<Bytes>| part.map(|part| Bytes::copy_from_slice(&part));

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use cityevents_kit::Config;
-use cityevents_runtime::log::{Isolation, PollLimit, TopicPartition};
+use cityevents_runtime::log::{TopicPartition, read_one};
 use tokio::runtime::Runtime;
 
 use super::row::Finding;
@@ -145,10 +145,8 @@ fn log_ahead_ms(config: &Config) -> anyhow::Result<Option<i64>> {
         if marks.high == marks.low {
             continue;
         }
-        let mut reader = context.log().reader(&place, marks.high - 1, Isolation::Uncommitted)?;
-        let mut records = Vec::new();
-        reader.poll(PollLimit { records: 1, bytes: 1 << 20 }, READ_WAIT, &mut records)?;
-        newest = newest.max(records.first().map(|record| record.timestamp_ms));
+        let last = read_one(&**context.log(), &place, marks.high - 1, READ_WAIT)?;
+        newest = newest.max(last.map(|record| record.timestamp_ms));
     }
     Ok(newest.map(|newest: i64| (newest - now_ms()).max(0)))
 }
