@@ -2,7 +2,8 @@
 //!
 //! The second is the one that trends of the city are kept for as well. What stands in the index is not waited
 //! for: a page counts only while the index is as far as it was for it, so what is called off is gone
-//! at once. Pages by a person's taste are never kept.
+//! at once. Pages by a person's taste are never kept, nor are those that the text index was asked for:
+//! it is behind the rest by a moment, and does not say so.
 
 use axum::http::HeaderValue;
 use bytes::Bytes;

@@ -111,8 +111,10 @@ async fn recommended(
         (None, Visitor::Unknown | Visitor::Forged) => None,
     };
     let second = second_of(asked.wanted.city.as_deref().map(fold).as_deref(), now);
+    // A search finds what the text index has, which comes a moment after what the page is as of.
+    let is_search = asked.feed == FeedType::Latest && asked.wanted.words.is_some();
     let is_everybodys = person.is_none() && page.cursor.is_none();
-    let key = is_everybodys.then(|| AnswerKey {
+    let key = (is_everybodys && !is_search).then(|| AnswerKey {
         feed: asked.feed.as_str(),
         wanted: asked.wanted.clone(),
         why: asked.why,

@@ -275,6 +275,20 @@ async fn the_latest_come_first_whether_anybody_talks_of_them_or_not() {
 }
 
 #[tokio::test]
+async fn a_search_in_the_latest_finds_what_the_text_index_has_taken_in_within_the_same_second() {
+    let mut world = World::new();
+    let page = format!("{FEED}?type=latest&q=concert");
+    for title in ["Concert in the park", "Concert by the lake", "Concert at night"] {
+        world.publish(OWNER, event(title, "Bern", "music")).await;
+        // Mostly too early: it is in the lists, and no search finds it yet.
+        world.body(Who::Nobody, &page).await;
+        world.searched().await;
+        let found = world.body(Who::Nobody, &page).await;
+        assert!(titles(&found).contains(&title), "{found}");
+    }
+}
+
+#[tokio::test]
 async fn bad_questions_are_named() {
     let world = World::new();
     let cursor = world.body(Who::Nobody, FEED).await["next_cursor"].clone();
