@@ -1,7 +1,8 @@
 //! Lists of what is talked about as they were within this second.
 //!
 //! The second is a part of the key, so nothing has to be thrown away in time, and of many who ask at
-//! once one reads and the others wait for it. Seconds of different cities begin at different times, so
+//! once one reads and the others wait for it. Lists that are over go when others need their memory.
+//! Seconds of different cities begin at different times, so
 //! that not all lists are read in the same moment.
 
 use std::cmp::Reverse;
@@ -14,12 +15,19 @@ use cityevents_domain::time::Timestamp;
 use cityevents_kit::Problem;
 use cityevents_views::TrendEntry;
 use cityevents_views::text::fold;
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::state::Reads;
 
-/// Lists of cities that are kept.
-const LISTS_MAX: usize = 1_024;
+/// Memory of lists that are kept.
+const KEPT_BYTES_MAX: u64 = 64 << 20;
+/// About what the list of a city takes.
+const LIST_BYTES: u64 = 256 << 10;
+/// What an entry takes, with its place.
+const ENTRY_BYTES: u64 = 192;
+/// Of what a list takes beside its entries.
+const OVERHEAD_BYTES: u64 = 512;
 /// For how long.
 const KEPT_MS: i64 = 1_000;
 
@@ -35,12 +43,24 @@ pub(super) struct Trends {
 type ListKey = (Option<String>, i64);
 
 pub(super) struct Candidates {
-    trends: Cache<ListKey, Arc<Trends>>,
+    trends: Cache<ListKey, Arc<Trends>, Sizes>,
+}
+
+#[derive(Debug, Clone)]
+struct Sizes;
+
+impl Weighter<ListKey, Arc<Trends>> for Sizes {
+    fn weight(&self, (city, _): &ListKey, trends: &Arc<Trends>) -> u64 {
+        let texts =
+            trends.iter().map(|entry| entry.category.len()).chain(city.iter().map(String::len));
+        OVERHEAD_BYTES + ENTRY_BYTES * trends.entries.len() as u64 + texts.sum::<usize>() as u64
+    }
 }
 
 impl Default for Candidates {
     fn default() -> Self {
-        Self { trends: Cache::new(LISTS_MAX) }
+        let lists = usize::try_from(KEPT_BYTES_MAX / LIST_BYTES).unwrap_or(1);
+        Self { trends: Cache::with_weighter(lists, KEPT_BYTES_MAX, Sizes) }
     }
 }
 
@@ -90,5 +110,41 @@ impl Trends {
     /// That of an event, if it is talked about.
     pub(super) fn of(&self, event: &EventId) -> Option<&TrendEntry> {
         self.entries.get(*self.places.get(event)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the slots of many partitions hold of a large city.
+    fn large() -> Arc<Trends> {
+        let entry = |number: u32| TrendEntry {
+            event: EventId::from_bytes(u128::from(number).to_be_bytes()),
+            category: "music".to_owned(),
+            start_time: Timestamp::MIN,
+            end_time: Timestamp::MIN,
+            score: 1,
+            joins_24h: 0,
+            joins_7d: 0,
+            views_24h: 0,
+            updated_at: Timestamp::MIN,
+        };
+        Arc::new(Trends::new((0..10_000).map(entry).collect()))
+    }
+
+    #[test]
+    fn lists_of_seconds_that_are_over_do_not_pile_up() {
+        let candidates = Candidates::default();
+        let lists: Vec<_> = (0..100).map(|_| large()).collect();
+        for (second, list) in (0..).zip(&lists) {
+            let key = (Some("bern".to_owned()), second);
+            candidates.trends.insert(key.clone(), Arc::clone(list));
+            assert!(candidates.trends.get(&key).is_some(), "the second {second} is not over");
+        }
+        let kept = lists.iter().filter(|list| Arc::strong_count(list) > 1).count() as u64;
+        assert!(kept * 10_000 * ENTRY_BYTES <= KEPT_BYTES_MAX, "{kept} lists are kept");
+        let entry = size_of::<TrendEntry>() + size_of::<(EventId, usize)>();
+        assert!(entry as u64 <= ENTRY_BYTES);
     }
 }
