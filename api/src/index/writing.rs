@@ -171,7 +171,9 @@ impl<'a> Keeping<'a> {
 
     /// How long to wait for the next batch.
     fn patience(&self) -> Duration {
-        let due = self.dirty_since.map(|since| self.commit_after().saturating_sub(since.elapsed()));
+        // Nothing is committed while rows are collected, however long that takes.
+        let dirty_since = self.dirty_since.filter(|_| !self.is_collecting);
+        let due = dirty_since.map(|since| self.commit_after().saturating_sub(since.elapsed()));
         due.unwrap_or(LOOK_EVERY).min(LOOK_EVERY)
     }
 
