@@ -334,6 +334,39 @@ fn poison_holds_up_nobody_and_too_much_of_it_stops_before_it_is_passed() {
 }
 
 #[test]
+fn what_is_under_way_when_it_stops_is_waited_for_and_passed() {
+    let world = World::new();
+    world.book.lock().holds = true;
+    world.say(&["a", "b"]);
+    let mut consumer = world.consumer();
+    run(&mut consumer).unwrap();
+    let [first, second] = std::mem::take(&mut world.book.lock().held).try_into().unwrap();
+    world.book.lock().holds = false;
+    for said in ["p1", "p2", "p3", "p4"] {
+        world.script(said, [poison()]);
+        world.say(&[said]);
+    }
+    run(&mut consumer).unwrap();
+    let problem = consumer.problem().unwrap();
+    assert!(problem.contains("too many records of things/0"), "{problem}");
+    world.say(&["c"]);
+    // One is done, and one is let go.
+    first.tell(Verdict::Done);
+    drop(second);
+    let reason = stop_reason(run(&mut consumer));
+    assert!(reason.contains("offset 5") && reason.contains("makes no sense"), "{reason}");
+    assert_eq!(frontiers(&consumer)[0], 1);
+    world.commit(&consumer.all_progress());
+    for said in ["p1", "p2", "p3", "p4"] {
+        world.script(said, []);
+    }
+    run(&mut world.consumer()).unwrap();
+    let letters: Vec<_> = world.records(DEAD).iter().map(text_of).collect();
+    assert_eq!(letters, ["p1", "p2", "p3"]);
+    assert_eq!(world.done(), ["b", "p1", "p2", "p3", "p4", "c"], "nothing new began before");
+}
+
+#[test]
 fn offsets_are_passed_in_order_only() {
     let world = World::new();
     world.book.lock().holds = true;
@@ -395,7 +428,7 @@ fn a_consumer_that_stops_finishes_what_it_began_and_begins_nothing() {
     run(&mut consumer).unwrap();
     let held = world.book.lock().held.pop().unwrap();
     let told = std::thread::spawn(move || held.tell(Verdict::Done));
-    consumer.drain(Duration::from_secs(20)).unwrap();
+    consumer.drain(Duration::from_secs(60)).unwrap();
     told.join().unwrap();
     assert_eq!(frontiers(&consumer)[0], 1, "the second one of ada was not begun");
     assert_eq!(world.book.lock().begun.len(), 1);

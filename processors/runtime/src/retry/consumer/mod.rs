@@ -163,15 +163,16 @@ impl<H: Handler> RetryConsumer<H> {
 
     fn end(&mut self, ended: Ended) -> Result<(), TaskError> {
         let Ended { stream, offset, verdict } = ended;
+        let Some(working) = self.working.remove(&(stream, offset)) else { return Ok(()) };
         let Some(verdict) = verdict else {
-            if self.draining {
+            if self.draining || self.stopping.is_some() {
+                // It was let go: whoever goes on handles it again.
                 return Ok(());
             }
             let place = &self.streams[stream].place;
             let reason = format!("nobody knows what came of {place} offset {offset}");
             return Err(TaskError::Restart(reason));
         };
-        let Some(working) = self.working.remove(&(stream, offset)) else { return Ok(()) };
         let at = (stream, offset);
         match verdict {
             Verdict::Done => {
@@ -194,13 +195,13 @@ impl<H: Handler> RetryConsumer<H> {
             Verdict::Refused(failure) => {
                 self.poison.succeeded(1);
                 if self.refused.failed() {
-                    return self.stop_at(at, working, &failure);
+                    return self.stop_at(at, &failure);
                 }
                 self.give_up(at, &working, &failure)
             }
             Verdict::Poison(failure) => {
                 if self.poison.failed() {
-                    return self.stop_at(at, working, &failure);
+                    return self.stop_at(at, &failure);
                 }
                 self.give_up(at, &working, &failure)
             }
@@ -211,19 +212,18 @@ impl<H: Handler> RetryConsumer<H> {
     fn stop_at(
         &mut self,
         (stream, offset): (usize, u64),
-        working: Working,
         failure: &Failure,
     ) -> Result<(), TaskError> {
-        let place = &self.streams[stream].place;
-        self.stopping.get_or_insert_with(|| {
-            format!(
-                "too many records of {place} are given up, the last one at offset {offset}: {} ({})",
+        if self.stopping.is_none() {
+            self.stopping = Some(format!(
+                "too many records of {} are given up, the last one at offset {offset}: {} ({})",
+                self.streams[stream].place,
                 failure.brief(),
                 failure.class
-            )
-        });
+            ));
+            self.handler.stop();
+        }
         // Somebody looks, and it is handled again then.
-        self.working.insert((stream, offset), working);
         self.streams[stream].offsets.hold(offset).map_err(|e| TaskError::Restart(e.to_string()))
     }
 
@@ -249,10 +249,8 @@ impl<H: Handler> Task for RetryConsumer<H> {
     fn step(&mut self, timeout: Duration) -> Result<(), TaskError> {
         self.hear(Duration::ZERO)?;
         self.acknowledge(Duration::ZERO)?;
-        if let Some(reason) = self.stopping.clone()
-            && self.handed_on.is_empty()
-        {
-            return Err(TaskError::Stop(reason));
+        if let Some(reason) = self.stopping.as_ref().filter(|_| self.is_at_rest()) {
+            return Err(TaskError::Stop(reason.clone()));
         }
         let took = self.take(timeout)?;
         if !took && !self.handed_on.is_empty() {
@@ -273,9 +271,6 @@ impl<H: Handler> Task for RetryConsumer<H> {
                 break;
             }
             if let Ok(ended) = self.ended.1.recv_timeout(VERDICT_WAIT.min(left)) {
-                if ended.verdict.is_none() {
-                    self.working.remove(&(ended.stream, ended.offset));
-                }
                 self.end(ended)?;
             }
             self.acknowledge(Duration::ZERO)?;
@@ -304,7 +299,7 @@ impl<H: Handler> Task for RetryConsumer<H> {
     }
 
     fn problem(&self) -> Option<String> {
-        self.handler.problem()
+        self.stopping.clone().or_else(|| self.handler.problem())
     }
 
     fn lagging(&self) -> Option<Lagging> {
