@@ -213,9 +213,11 @@ fn letters_of(context: &Context, place: &TopicPartition) -> anyhow::Result<Vec<L
     let mut letters: BTreeMap<u64, Letter> = BTreeMap::new();
     let mut batch = Vec::new();
     while reader.position() < marks.high {
+        let before = reader.position();
         batch.clear();
         reader.poll(READ, READ_WAIT, &mut batch)?;
-        ensure!(!batch.is_empty(), "{place} gives nothing below {}", marks.high);
+        // The last offsets may be marks of a fenced batch, which are no records.
+        ensure!(reader.position() > before, "{place} gives nothing below {}", marks.high);
         for record in batch.drain(..) {
             let handled = record.headers.get_text(HANDLED_HEADER);
             if let Some(offset) = handled.and_then(|offset| offset.parse::<u64>().ok()) {

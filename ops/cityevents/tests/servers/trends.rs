@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cityevents_runtime::log::partitioner::partition_of;
-use cityevents_runtime::log::{Isolation, PollLimit, TopicPartition};
+use cityevents_runtime::log::{Isolation, Outgoing, PollLimit, TopicPartition};
 use cityevents_schemas::message::{Trend, TrendState, decode_trend};
 use serde_json::{Value, json};
 
@@ -144,6 +144,17 @@ fn joins_move_the_rows_through_fenced_batches() {
         published(&cluster).into_iter().find(|trend| trend.state == TrendState::Dropped)
     });
     assert_eq!((dropped.event.to_string(), dropped.city_slot.is_some()), (loud, true));
+    // A signal that nobody can read is a dead letter in the batch of its partition, and behind a batch
+    // lies a mark that is no record.
+    let place = TopicPartition::new(format!("{}engagement", cluster.prefix()), 0);
+    let value = Some("no signal at all".into());
+    cluster.append(&place, vec![Outgoing { value, ..Outgoing::default() }]);
+    let letter = poll_for(|| {
+        let letters = cluster.run(&["dlq", "list", "--output", "json"]).json();
+        letters.as_array().unwrap().first().cloned()
+    });
+    assert_eq!(letter["source"], format!("{place}/0"), "{letter}");
+    cluster.run(&["dlq", "drop", "--execute"]).good();
     back.stop();
     front.stop();
 }
