@@ -16,7 +16,7 @@ use cityevents_trace::{SpanKind, TraceParent, Tracer};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 
 use super::app::App;
@@ -38,17 +38,22 @@ async fn take(State(receiver): State<Arc<Receiver>>, body: Bytes) -> StatusCode 
     receiver.status
 }
 
-async fn receiver(
-    address: &str,
+fn receiver_on(
+    listener: TcpListener,
     status: StatusCode,
 ) -> (SocketAddr, mpsc::UnboundedReceiver<ExportTraceServiceRequest>) {
     let (taken, requests) = mpsc::unbounded_channel();
     let state = Arc::new(Receiver { status, taken });
     let router = Router::new().route("/v1/traces", post(take)).with_state(state);
-    let listener = TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     (address, requests)
+}
+
+async fn receiver(
+    status: StatusCode,
+) -> (SocketAddr, mpsc::UnboundedReceiver<ExportTraceServiceRequest>) {
+    receiver_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), status)
 }
 
 struct Process {
@@ -92,7 +97,7 @@ fn spans(request: ExportTraceServiceRequest) -> Vec<Span> {
 
 #[tokio::test]
 async fn spans_arrive_with_the_name_of_their_process() {
-    let (address, mut requests) = receiver("127.0.0.1:0", StatusCode::OK).await;
+    let (address, mut requests) = receiver(StatusCode::OK).await;
     let process = Process::start(address);
     let mut span = process.tracer.child(&KEPT, "decide", SpanKind::Consumer).unwrap();
     span.set("outcome", "accepted").link(TraceParent { trace_id: [7; 16], ..KEPT });
@@ -113,15 +118,17 @@ async fn spans_arrive_with_the_name_of_their_process() {
 
 #[tokio::test]
 async fn a_receiver_that_is_away_costs_spans_beyond_the_queue_and_nothing_else() {
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let process = Process::start(free);
+    // The port is taken, and nobody listens.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let process = Process::start(socket.local_addr().unwrap());
     // More than wait: nobody is held up, and what is too much is counted.
     let given = 40_000;
     for _ in 0..given {
         process.span("decide");
     }
     process.until("dropped", 1).await;
-    let (_, mut requests) = receiver(&free.to_string(), StatusCode::OK).await;
+    let (_, mut requests) = receiver_on(socket.listen(1_024).unwrap(), StatusCode::OK);
     let mut taken = 0;
     while taken + process.count("dropped") < given {
         taken += spans(requests.recv().await.unwrap()).len() as u64;
@@ -132,7 +139,7 @@ async fn a_receiver_that_is_away_costs_spans_beyond_the_queue_and_nothing_else()
 
 #[tokio::test]
 async fn what_a_receiver_rejects_is_not_given_again() {
-    let (address, mut requests) = receiver("127.0.0.1:0", StatusCode::BAD_REQUEST).await;
+    let (address, mut requests) = receiver(StatusCode::BAD_REQUEST).await;
     let process = Process::start(address);
     process.span("first");
     requests.recv().await.unwrap();
@@ -143,10 +150,10 @@ async fn what_a_receiver_rejects_is_not_given_again() {
 
 #[tokio::test]
 async fn spans_that_wait_are_handed_over_when_the_process_stops() {
-    let (address, mut requests) = receiver("127.0.0.1:0", StatusCode::OK).await;
+    let (address, mut requests) = receiver(StatusCode::OK).await;
     let process = Process::start(address);
     process.span("last");
-    assert!(process.lifecycle.drain(Duration::from_secs(10)).await.is_clean());
+    assert!(process.lifecycle.drain(Duration::from_secs(60)).await.is_clean());
     assert_eq!(spans(requests.recv().await.unwrap())[0].name, "last");
 }
 

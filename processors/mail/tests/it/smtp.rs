@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use cityevents_mail::FailureClass::{Downstream, Permanent, Transient, Unknown};
 use cityevents_mail::{DeliveryError, FailureClass, Mail, SmtpTransport, Transport as _};
-use tokio::net::TcpListener;
 
 use super::scripted::{Act, At, Manners, Server};
 use super::support::{any_mail, config};
@@ -215,9 +214,8 @@ async fn a_connection_that_the_server_closed_in_the_meantime_is_no_failure() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_holds_up_all_mails() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port().to_string();
-    drop(listener);
+    let nobody = Server::closed(Manners::default());
+    let port = nobody.port.to_string();
     for (host, port) in [("127.0.0.1", &*port), ("mail.invalid", "25")] {
         let values = [
             ("mail.backend", "smtp"),

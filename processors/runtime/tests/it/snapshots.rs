@@ -1,6 +1,6 @@
 //! Snapshots save time and are never the truth.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,6 +17,8 @@ use object_store::{ObjectStoreExt as _, PutPayload};
 use super::fixture::{COMMANDS, FACTS, Program, World, run, spec};
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The port of discarded packets, where nobody listens, and which no test is given.
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
 
 /// A world with snapshots, and a hand on their files.
 fn world() -> (World, Arc<InMemory>) {
@@ -206,8 +208,7 @@ fn an_outage_of_the_store_makes_restores_longer_and_snapshots_later_and_stops_no
     let mut world = World::new();
     world.send(&["add a", "same", "add b"]);
     run(&mut world.worker()).unwrap();
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    world.source.snapshots = Some(bucket_at(nobody, PATIENCE));
+    world.source.snapshots = Some(bucket_at(NOBODY, PATIENCE));
     assert_eq!(links_folded(&world), 3, "all facts");
     let error = world.restore().take_snapshot().unwrap_err();
     assert!(matches!(error, FoldError::Snapshot(ref error) if error.is_outage()), "{error}");
@@ -231,9 +232,8 @@ fn a_store_that_says_nothing_is_waited_for_as_long_as_the_options_say() {
 
 #[test]
 fn a_guard_hears_whether_the_store_answered_and_can_refuse_to_ask() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for (store, answers) in
-        [(bucket_at(nobody, PATIENCE), false), (SnapshotStore::memory().unwrap(), true)]
+        [(bucket_at(NOBODY, PATIENCE), false), (SnapshotStore::memory().unwrap(), true)]
     {
         let told = Arc::new(Mutex::new(Vec::new()));
         let hears = Arc::clone(&told);

@@ -87,10 +87,11 @@ fn a_lock_whose_holder_was_killed_runs_out() {
          IF NOT EXISTS USING TTL 2",
         keyspace.name
     );
-    query(&session, &lock);
+    // Ends are kept in whole seconds, so that it holds for one at least.
     let began = std::time::Instant::now();
+    query(&session, &lock);
     RUNTIME.block_on(migrate(&options)).unwrap();
-    assert!(began.elapsed().as_millis() > 500, "it waited for the lock");
+    assert!(began.elapsed().as_millis() >= 1_000, "it waited for the lock");
 }
 
 #[test]
@@ -181,13 +182,12 @@ fn a_name_that_is_none_is_refused_before_anybody_is_asked() {
 
 #[test]
 fn a_wrong_address_and_a_wrong_datacenter_are_named() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = nobody.local_addr().unwrap().to_string();
-    drop(nobody);
-    let nowhere = ScyllaOptions { nodes: vec![address.clone()], ..options("somewhere") };
+    // The port of discarded packets, which no test is given.
+    let address = "127.0.0.1:9";
+    let nowhere = ScyllaOptions { nodes: vec![address.to_owned()], ..options("somewhere") };
     for error in [check_fails(&nowhere), migrate_fails(&nowhere), connect_fails(&nowhere)] {
         assert_eq!(error.kind(), "unreachable");
-        assert!(error.to_string().contains(&address), "{error}");
+        assert!(error.to_string().contains(address), "{error}");
         assert!(error.to_string().contains("correct scylla.nodes"), "{error}");
     }
     let elsewhere =
