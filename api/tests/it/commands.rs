@@ -82,7 +82,7 @@ async fn the_receipt_of_another_process_proves_that_a_command_is_pending() {
 #[tokio::test]
 async fn a_read_with_a_token_waits_until_the_rows_have_passed_it() {
     for tells_progress in [true, false] {
-        let mut world = World::waiting(Duration::from_secs(20));
+        let mut world = World::waiting(Duration::from_secs(60));
         world.tells_progress = tells_progress;
         let event = world.publish(OWNER, fields("Concert", 1)).await;
         let linked = world.facts.ask(person(1), event, CommandKind::Join).unwrap();

@@ -19,7 +19,7 @@ use rand::{RngExt, SeedableRng};
 use crate::support::facts::{Facts, HOUR_MS, Linked, TOPIC, append, fields, person, user};
 use crate::support::flaky::FlakyLog;
 
-const AT_MOST: Duration = Duration::from_secs(20);
+const AT_MOST: Duration = Duration::from_secs(60);
 
 pub fn start(facts: &Facts, partitions: u32) -> Lines {
     let options = LinesOptions { topic: TOPIC.into(), partitions };

@@ -51,7 +51,7 @@ impl Stream {
 
     /// Reads on until something is the last that was said.
     async fn until(&mut self, name: &str, says: impl Fn(&Value) -> bool) -> Value {
-        let patience = tokio::time::sleep(Duration::from_secs(20));
+        let patience = tokio::time::sleep(Duration::from_secs(60));
         tokio::pin!(patience);
         loop {
             if let Some(last) = self.last.get(name).filter(|last| says(last)) {

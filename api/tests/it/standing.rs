@@ -35,7 +35,7 @@ use crate::support::flaky::FlakyLog;
 
 const TOPIC: &str = "account-changes";
 const PARTITIONS: u32 = 3;
-const AT_MOST: Duration = Duration::from_secs(20);
+const AT_MOST: Duration = Duration::from_secs(60);
 
 fn memory() -> (Arc<MemoryLog>, Arc<dyn Log>) {
     let log = Arc::new(MemoryLog::new(ManualClock::new(NOW_MS)));

@@ -179,7 +179,7 @@ async fn when_the_process_stops_what_was_read_is_answered_and_the_rest_is_asked_
     assert!(answers.next().await.is_none());
     let refused = Call::post("/api/ingest").header("x-api-key", app.api_key());
     assert_eq!(app.call(refused).await.expect(503).code(), "unavailable");
-    assert!(app.client.shutdown(Duration::from_secs(10)).await);
+    assert!(app.client.shutdown(Duration::from_secs(60)).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

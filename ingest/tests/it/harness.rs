@@ -55,7 +55,7 @@ impl Default for Setup {
         Self {
             workers: true,
             client: ClientOptions::default(),
-            write: WriteOptions { wait: Duration::from_secs(20), ..WriteOptions::default() },
+            write: WriteOptions { wait: Duration::from_secs(60), ..WriteOptions::default() },
             overrides: vec![("limits.enabled", "false")],
         }
     }

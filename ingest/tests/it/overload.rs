@@ -1,10 +1,13 @@
 //! Too much at once, and stopping.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cityevents_ingest::{ClientOptions, SubmitError};
 
-use crate::harness::{App, Call, OWNER, Setup, event_fields, user};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+
+use crate::harness::{Answer, App, Call, OWNER, Setup, event_fields, user};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_comes_above_the_bound_is_refused_at_once_and_the_others_are_served() {
@@ -14,19 +17,19 @@ async fn who_comes_above_the_bound_is_refused_at_once_and_the_others_are_served(
         |number: usize| Call::post("/api/events").key(&format!("k{number}")).json(&event_fields());
     // Nothing is decided yet, so that all who were let in wait.
     let app_ref = &app;
-    let calls = (0..40).map(|number| async move {
-        let began = Instant::now();
+    let calls = (0..40).map(|number| {
         let call = create(number).header("prefer", "wait=3");
-        (app_ref.as_user(OWNER, call).await, began.elapsed())
+        async move { app_ref.as_user(OWNER, call).await }
     });
-    let answers = futures::future::join_all(calls).await;
-    let (let_in, refused): (Vec<_>, Vec<_>) =
-        answers.into_iter().partition(|(answer, _)| answer.status == 202);
-    assert!(!let_in.is_empty() && !refused.is_empty());
-    for (answer, took) in refused {
+    // In the order in which they come.
+    let answers: Vec<_> = calls.collect::<FuturesUnordered<_>>().collect().await;
+    let is_let_in = |answer: &Answer| answer.status == 202;
+    let refused = answers.iter().position(is_let_in).unwrap();
+    assert!(refused > 0, "who was let in waits, nobody else");
+    assert!(answers[refused..].iter().all(is_let_in), "refused after others had waited");
+    for answer in &answers[..refused] {
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, "unavailable"));
         assert_eq!(answer.header("retry-after"), "1");
-        assert!(took < Duration::from_secs(3), "who was let in waits, nobody else: {took:?}");
     }
     assert_eq!(app.client.admission().in_flight(), 0);
     app.start_workers();
@@ -56,7 +59,7 @@ async fn stopping_answers_everybody_who_was_let_in_and_lets_nobody_else_in() {
     }
     let stopping = tokio::spawn({
         let client = app.client.clone();
-        async move { client.shutdown(Duration::from_secs(20)).await }
+        async move { client.shutdown(Duration::from_secs(60)).await }
     });
     while !app.client.admission().is_closed() {
         tokio::task::yield_now().await;

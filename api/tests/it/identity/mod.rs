@@ -265,7 +265,7 @@ impl World {
     /// The mail of that number, once it was asked for, and the token that whoever writes it puts
     /// into its link.
     async fn mailed(&self, number: usize) -> (LinkMail, String) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(mail) = self.mails.0.lock().get(number) {
                 let token = self.addressees.token(mail.purpose, &mail.token);
@@ -278,7 +278,7 @@ impl World {
 
     /// Waits until the other instance knows a version of an account.
     async fn known(&self, account: &UserId, version: u64) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while self.standings.version(account) < Some(version) {
             assert!(Instant::now() < deadline, "version {version} is not known");
             tokio::task::yield_now().await;
@@ -287,7 +287,7 @@ impl World {
 
     /// Waits until the other instance refuses a token.
     async fn is_refused(&self, token: &str) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let said = self.get("/api/auth/me", token).await;
             if said.status == StatusCode::UNAUTHORIZED {

@@ -192,7 +192,7 @@ impl World {
     /// Does what the projection would, and waits for the lines.
     pub async fn show(&self, linked: &Linked) {
         self.show_rows(linked).await;
-        let at_most = Duration::from_secs(20);
+        let at_most = Duration::from_secs(60);
         assert!(self.lines.wait(linked.partition, linked.offset, at_most).await);
     }
 
@@ -200,7 +200,7 @@ impl World {
         if let Some(fact) = &linked.fact {
             let last = self.published.publish(fact);
             if let Some((partition, offset)) = last {
-                let at_most = Duration::from_secs(20);
+                let at_most = Duration::from_secs(60);
                 let is_there = self.index.wait(partition, offset, false, at_most).await;
                 assert!(is_there, "{:?}", self.index.problem());
             }
@@ -223,7 +223,7 @@ impl World {
     /// Waits until searches find everything that is public.
     pub async fn searched(&self) {
         for (partition, offset) in self.published.last() {
-            let at_most = Duration::from_secs(20);
+            let at_most = Duration::from_secs(60);
             assert!(self.index.wait(partition, offset, true, at_most).await);
         }
     }

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -263,7 +262,7 @@ fn staff(folder: &std::path::Path, role: &str) -> (String, String) {
 /// The status alone: some answers never end.
 fn status(http: SocketAddr, method: &str, path: &str, body: &str, bearer: Option<&str>) -> u16 {
     let mut stream = TcpStream::connect(http).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
     let key = KEYS.fetch_add(1, Ordering::Relaxed);
     let headers = format!("{}idempotency-key: {key}\r\n", bearer.unwrap_or_default());
     let request = request(http, method, path, &headers, body);

@@ -8,6 +8,14 @@ use serde_json::Value;
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_cityevents");
 
+/// Settings of processes that answer: on a machine that does other things as well, a decision or an end
+/// can take longer than people are asked to wait.
+pub const PATIENT: [(&str, &str); 3] = [
+    ("CITYEVENTS__INGEST__WAIT", "20s"),
+    ("CITYEVENTS__INGEST__WAIT_MAX", "20s"),
+    ("CITYEVENTS__OPS__SHUTDOWN_BUDGET", "50s"),
+];
+
 /// What a command line came to.
 #[derive(Debug)]
 pub struct Said {

@@ -7,7 +7,7 @@ use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use super::command_line::{self, Said};
+use super::command_line::{self, PATIENT, Said};
 
 /// Longest wait for a process to do what it does in a second.
 pub const DEADLINE: Duration = Duration::from_secs(60);
@@ -57,7 +57,7 @@ impl Instance {
         let mut command = command_line::command();
         command.args(["dev", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data"]);
         command.arg(data).args(options).env("CITYEVENTS__LIMITS__ENABLED", "false");
-        command.envs(settings.iter().copied());
+        command.envs(PATIENT).envs(settings.iter().copied());
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (told, ready) = mpsc::channel();

@@ -168,7 +168,7 @@ fn carrying_that_was_killed_goes_on_where_it_was_and_has_every_fact_once() {
     for what in [&["--partitions", "7"][..], &["--resume"], &["--resume"]] {
         let instance = Instance::start(data);
         let mut slow = command_line::command();
-        slow.args(["replay", "facts", "two.", "--rate", "8"]).args(what).arg("--data").arg(data);
+        slow.args(["replay", "facts", "two.", "--rate", "2"]).args(what).arg("--data").arg(data);
         let mut slow = slow.spawn().unwrap();
         // In the middle of its work, which differs from what is there in that not all is there.
         let before = carried;

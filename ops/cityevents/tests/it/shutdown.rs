@@ -56,7 +56,8 @@ fn join_until_told_to_close(
 fn a_stop_under_load_cuts_no_request_and_the_next_start_carries_on() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
-    let mut instance = Instance::start(data);
+    // Long enough for everybody to hear of it, and for somebody to look.
+    let mut instance = Instance::start_with(data, &[("CITYEVENTS__HTTP__DRAIN_NOTICE", "3s")]);
     let everybody = crowd::people(data, PEOPLE + 1);
     let (owner, people) = everybody.split_first().unwrap();
     let event = crowd::publish(instance.http, owner, 0, 0);

@@ -176,8 +176,9 @@ impl Shared {
         if is_put_off {
             return "451 4.3.0 later";
         }
-        drop(self.wait_while(|state| state.holds));
-        self.change(|state| state.held -= 1);
+        // In one step: whoever begins to hold answers sees those only that are held.
+        self.wait_while(|state| state.holds).held -= 1;
+        self.news.notify_all();
         "250 taken"
     }
 }

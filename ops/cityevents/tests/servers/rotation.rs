@@ -47,14 +47,15 @@ fn rotate_under_load(store: &str) {
             let both = [one.http(), other.http()];
             scope.spawn(move || {
                 let name = format!("asker-{asker}-{}", signer.port());
-                let (_, mut token) = register(signer, &name);
+                // The token is no older than this.
                 let mut since = std::time::Instant::now();
+                let (_, mut token) = register(signer, &name);
                 while !stop.load(Ordering::SeqCst) {
                     if since.elapsed() > Duration::from_secs(1) {
+                        since = std::time::Instant::now();
                         let said = login(signer, &format!("{name}@example.org"), PASSWORD);
                         assert_eq!(said.status, 200, "{}", said.text());
                         token = bearer(&said);
-                        since = std::time::Instant::now();
                         signed_in.fetch_add(1, Ordering::SeqCst);
                     }
                     for http in both {

@@ -49,7 +49,7 @@ fn append_with(
     producer.append(place, records)?;
     let mut deliveries = Vec::new();
     while producer.in_flight() > 0 {
-        producer.poll(Duration::from_secs(20), &mut deliveries)?;
+        producer.poll(Duration::from_secs(60), &mut deliveries)?;
     }
     let first = deliveries.swap_remove(0).result?;
     Ok(first.unwrap())

@@ -198,7 +198,7 @@ fn a_drain_waits_for_acknowledgements_and_hands_on_the_answers() {
     world.send(&["add a", "same"]);
     worker.step(Duration::ZERO).unwrap();
     assert!(world.answers().is_empty());
-    worker.drain(Duration::from_secs(5)).unwrap();
+    worker.drain(Duration::from_secs(60)).unwrap();
     assert_eq!(world.answers().len(), 2);
     let (place, committed) = worker.progress().unwrap();
     assert_eq!((&*place.topic, committed.offset), ("toy-commands", 2));

@@ -1,6 +1,6 @@
 //! What is wrong with a cluster or with the settings is said at once, with the fix.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cityevents_runtime::log::contract::{BRIEF, NO_LIMIT, numbered};
 use cityevents_runtime::log::kafka::{KafkaLog, KafkaMetrics, KafkaOptions};
@@ -19,14 +19,12 @@ fn refused(options: KafkaOptions) -> LogError {
 
 #[test]
 fn a_wrong_address_is_named_with_the_setting() {
-    let started = Instant::now();
     // Nobody listens on the port of discarded packets here.
     let error =
         refused(KafkaOptions { request_timeout: Duration::from_secs(2), ..options("127.0.0.1:9") });
     assert_eq!(error.kind(), LogErrorKind::Unavailable);
     let message = error.to_string();
     assert!(message.contains("127.0.0.1:9") && message.contains("kafka.brokers"), "{message}");
-    assert!(started.elapsed() < Duration::from_secs(6), "it took {:?}", started.elapsed());
 }
 
 #[test]

@@ -100,8 +100,8 @@ fn appends_wait_while_too_much_is_in_flight() {
     let delay = Duration::from_millis(200);
     mock.cluster.broker_round_trip_time(1, delay).unwrap();
     let large = || vec![cityevents_runtime::log::contract::text("k", &"x".repeat(9_999))];
-    producer.append(&place(0), large()).unwrap();
     let started = std::time::Instant::now();
+    producer.append(&place(0), large()).unwrap();
     producer.append(&place(0), large()).unwrap();
     assert!(started.elapsed() >= delay / 2, "it waited {:?}", started.elapsed());
     assert!(deliveries(&mut *producer).iter().all(|delivery| delivery.result.is_ok()));

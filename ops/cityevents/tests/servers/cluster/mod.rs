@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 pub use self::kafka::Kafka;
 pub use self::process::Process;
-use crate::command_line::{self, Said};
+use crate::command_line::{self, PATIENT, Said};
 use crate::stack;
 
 /// Partitions of the commands, and of the rows.
@@ -98,6 +98,7 @@ impl Cluster {
             .env("CITYEVENTS__LOG__PREFIX", &self.prefix)
             .env("CITYEVENTS__MAIL__ALLOW_FOLDER", "true")
             .env("CITYEVENTS__LOG__PARTITIONS", PARTITIONS.to_string())
+            .envs(PATIENT)
             .envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
     }

@@ -27,7 +27,7 @@ use crate::cluster::{Cluster, PARTITIONS, Process, poll_for};
 use crate::proxy::Proxy;
 use crate::{registry, stack, trends};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[track_caller]
 fn until_equal(expected: &[Value], mut look: impl FnMut() -> Vec<Value>) {

@@ -82,7 +82,7 @@ impl Fixture {
         Self {
             log,
             prefix: String::new(),
-            patience: Duration::from_secs(20),
+            patience: Duration::from_secs(60),
             record_bytes_max: 1024 * 1024,
             step: None,
             clock: None,

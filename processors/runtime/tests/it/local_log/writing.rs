@@ -68,7 +68,7 @@ fn an_append_larger_than_all_that_may_be_in_flight_still_goes_through() {
     }
     let mut deliveries = Vec::new();
     while producer.in_flight() > 0 {
-        producer.poll(std::time::Duration::from_secs(20), &mut deliveries).unwrap();
+        producer.poll(std::time::Duration::from_secs(60), &mut deliveries).unwrap();
     }
     assert!(deliveries.iter().all(|delivery| delivery.result.is_ok()));
     assert_eq!(check_tales(&place, &read(&log, &place).unwrap()), 15_001);
