@@ -12,6 +12,13 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 PASSWORD = "correct horse battery"
 READY = re.compile(r"cityevents is ready at http://(\S+) \(operations at http://(\S+)\)")
+# On a machine that does other things as well, a decision or an end can take longer than people are
+# asked to wait.
+PATIENT = {
+    "CITYEVENTS__INGEST__WAIT": "20s",
+    "CITYEVENTS__INGEST__WAIT_MAX": "20s",
+    "CITYEVENTS__OPS__SHUTDOWN_BUDGET": "50s",
+}
 EVENT = {
     "title": "Night of lights",
     "description": "Bring a lamp.",
@@ -28,7 +35,7 @@ class Instance:
     def __init__(self, folder: Path, binary: Path | None, settings: dict[str, str]):
         self.data = folder / "data"
         self.log = folder / "log"
-        environment = {**os.environ, "CITYEVENTS__LIMITS__ENABLED": "false", **settings}
+        environment = {**os.environ, **PATIENT, "CITYEVENTS__LIMITS__ENABLED": "false", **settings}
         listen = ["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]
         build = ["cargo", "run", "--locked", "--quiet", "--"]
         self.command = [binary.resolve()] if binary else build

@@ -18,6 +18,7 @@ import gzip
 import http.client
 import http.server
 import os
+import random
 import re
 import secrets
 import socket
@@ -35,6 +36,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from checking.instance import EVENT as SOME_EVENT  # noqa: E402
 from checking.instance import PASSWORD, Instance  # noqa: E402
+from servers.ports import is_free  # noqa: E402
 from servers.provision import Cache, default_cache  # noqa: E402
 
 # How long anything may take to come on a busy machine.
@@ -174,9 +176,9 @@ class Receiver:
 
 
 def free_address() -> str:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{free.getsockname()[1]}"
+    """Below the ports that the system gives to whoever asks for any: nobody takes it meanwhile."""
+    port = next(port for port in random.sample(range(20_000, 32_000), 1_000) if is_free(port))
+    return f"127.0.0.1:{port}"
 
 
 class Traced(Instance):

@@ -23,7 +23,7 @@ use super::testing::event;
 use super::{Index, IndexMetrics, IndexOptions, IndexPlace};
 
 const TOPIC: &str = "events";
-const AT_MOST: Duration = Duration::from_secs(30);
+const AT_MOST: Duration = Duration::from_secs(60);
 
 /// A disk that takes nothing more when it is full.
 #[derive(Debug, Clone)]

@@ -24,7 +24,7 @@ use prometheus_client::registry::Registry;
 use crate::support::facts::{HOUR_MS, NOW_MS, user};
 use crate::support::published::{Published, TOPIC};
 
-pub const AT_MOST: Duration = Duration::from_secs(30);
+pub const AT_MOST: Duration = Duration::from_secs(60);
 const PARTITIONS: u32 = 2;
 
 /// A topic of rows, and an index of it.

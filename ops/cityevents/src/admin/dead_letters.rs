@@ -73,7 +73,8 @@ impl Letter {
 
     fn is_of_age(&self, filter: &DlqFilter, now_ms: i64) -> bool {
         let failed_ms = self.first_failed_at_ms().unwrap_or(self.record.timestamp_ms);
-        let age = Duration::from_millis(u64::try_from(now_ms - failed_ms).unwrap_or(0));
+        let age_ms = now_ms.saturating_sub(failed_ms);
+        let age = Duration::from_millis(u64::try_from(age_ms).unwrap_or(0));
         filter.older_than.is_none_or(|least| age >= least)
             && filter.younger_than.is_none_or(|most| age < most)
     }

@@ -185,7 +185,7 @@ fn a_log_that_does_not_answer_makes_the_restore_try_again() {
 
 /// Waits for the pool to have folded everything, by what the toy counts.
 fn until_folded(world: &World, folds: u64) {
-    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
     while world.folds() < folds {
         assert!(std::time::Instant::now() < deadline, "the pool folds nothing");
         std::thread::yield_now();

@@ -9,7 +9,7 @@ use cityevents_runtime::worker::Worker;
 
 use crate::fixture::{DEAD_LETTERS, Toy, World, run};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Steps until `is_done`.
 fn step_until(worker: &mut Worker<Toy>, is_done: impl Fn(&Worker<Toy>) -> bool) {
