@@ -26,15 +26,18 @@ impl DrainReport {
 
 impl Lifecycle {
     /// Tells the components to stop, a stage at a time, and waits for each stage as long as its
-    /// slowest component may take, at most until `total` is used up; a stage that is late does not
-    /// keep the next ones from being told. A second SIGTERM or SIGINT ends the waiting.
+    /// slowest component may take, or for longer where `total` leaves more than the next ones may
+    /// take, and at most until it is used up; a stage that is late does not keep the next ones from
+    /// being told. A second SIGTERM or SIGINT ends the waiting.
     pub async fn drain(&self, total: Duration) -> DrainReport {
         self.shared.stop(StopReason::Requested("asked to drain".to_owned()));
         let deadline = Instant::now() + total;
         let mut signals = Signals::listen().ok();
         let mut report = DrainReport::default();
         for stage in Stage::ALL {
-            let stage_deadline = deadline.min(Instant::now() + self.tell(stage));
+            let own = Instant::now() + self.tell(stage);
+            let spared = deadline.checked_sub(self.budget_after(stage)).unwrap_or(own);
+            let stage_deadline = deadline.min(own.max(spared));
             if report.forced {
                 report.late.extend(self.living(stage));
                 continue;
@@ -66,6 +69,17 @@ impl Lifecycle {
         })
         .max()
         .unwrap_or_default()
+    }
+
+    /// How long all later stages may take.
+    fn budget_after(&self, stage: Stage) -> Duration {
+        let entries = self.shared.entries.lock();
+        let later = Stage::ALL.into_iter().filter(|later| *later > stage);
+        let budget = |later: Stage| {
+            let budgets = entries.values().filter(|entry| entry.stage == later);
+            budgets.map(|entry| entry.budget).max().unwrap_or_default()
+        };
+        later.map(budget).sum()
     }
 
     async fn stage_ended(&self, stage: Stage) {

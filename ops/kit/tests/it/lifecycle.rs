@@ -117,7 +117,7 @@ async fn components_stop_stage_by_stage() {
 async fn who_does_not_stop_is_named_and_does_not_hold_up_the_rest() {
     let lifecycle = Lifecycle::new();
     let stubborn = lifecycle.register("stubborn", Stage::Http, Duration::from_secs(2));
-    let log = lifecycle.register("log", Stage::Log, BUDGET);
+    let log = lifecycle.register("log", Stage::Log, Duration::from_secs(8));
     let told = log.shutdown().clone();
     let task = tokio::spawn(async move {
         told.wait().await;
@@ -132,6 +132,25 @@ async fn who_does_not_stop_is_named_and_does_not_hold_up_the_rest() {
     assert!(late.shutdown().is_triggered(), "who comes after its stage was told is told at once");
     drop((stubborn, late));
     assert!(lifecycle.health().is_alive());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_else_may_take_is_for_whoever_needs_it() {
+    let lifecycle = Lifecycle::new();
+    let second = Duration::from_secs(1);
+    let tasks = [("http", Stage::Http, 6), ("log", Stage::Log, 4)].map(|(name, stage, takes)| {
+        let component = lifecycle.register(name, stage, 2 * second);
+        tokio::spawn(async move {
+            component.shutdown().clone().wait().await;
+            tokio::time::sleep(takes * second).await;
+            component.finished();
+        })
+    });
+    let report = lifecycle.drain(11 * second).await;
+    assert!(report.is_clean(), "{report:?}");
+    for task in tasks {
+        task.await.unwrap();
+    }
 }
 
 #[tokio::test]
