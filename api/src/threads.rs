@@ -5,7 +5,8 @@ use cityevents_kit::priority;
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use tokio::sync::oneshot;
 
-/// Tasks that wait for each thread: of passwords, at 70 a second and thread, about a second of work.
+/// Tasks that wait for each thread: of passwords, at 70 to 120 a second and thread, up to a second of
+/// work.
 const WAITING_MAX: usize = 64;
 
 type Work = Box<dyn FnOnce() + Send>;
