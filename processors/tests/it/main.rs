@@ -16,5 +16,6 @@ mod mailer;
 mod notifier;
 #[path = "../../mail/tests/it/scripted.rs"]
 mod scripted;
+mod steps;
 mod traces;
 mod trending;

@@ -33,15 +33,18 @@ struct Outstanding {
 #[derive(Debug, Default)]
 pub(super) struct Ticks {
     outstanding: BTreeMap<(Bytes, i64), Outstanding>,
+    /// Keys that had a step lately, and until when they wait for the next one. Not by deadline: a step
+    /// makes the next one due, which is another deadline.
+    resting: BTreeMap<Bytes, i64>,
     /// Between two steps of one long effect.
     step_every_ms: i64,
 }
 
 impl Ticks {
-    /// A deadline that is still there after a step waits so long for the next one.
+    /// A key that has something due after a step waits so long for the next one.
     pub(super) fn paced(step_every: Duration) -> Self {
         let step_every_ms = i64::try_from(step_every.as_millis()).unwrap_or(i64::MAX);
-        Self { outstanding: BTreeMap::new(), step_every_ms }
+        Self { step_every_ms, ..Self::default() }
     }
 
     /// Of the deadlines that are due, those that get a tick now.
@@ -49,8 +52,12 @@ impl Ticks {
         let still_due: std::collections::BTreeSet<_> =
             due.iter().map(|due| (due.key.clone(), due.deadline_ms)).collect();
         self.outstanding.retain(|deadline, _| still_due.contains(deadline));
+        self.resting.retain(|_, until_ms| *until_ms > now_ms);
         let mut chosen = Vec::new();
         for due in due {
+            if self.resting.contains_key(&due.key) {
+                continue;
+            }
             let outstanding = self
                 .outstanding
                 .entry((due.key.clone(), due.deadline_ms))
@@ -63,7 +70,8 @@ impl Ticks {
         chosen
     }
 
-    /// A tick was decided. The deadline waits before it gets another one, if it is still there.
+    /// A tick was decided. One that made a step lets its key rest; a deadline that it came too early
+    /// for waits before it gets another one.
     pub(super) fn decided(
         &mut self,
         key: Option<&Bytes>,
@@ -76,13 +84,10 @@ impl Ticks {
             return;
         };
         let deadline = (key.clone(), i64::from_be_bytes(deadline));
-        let Some(outstanding) = self.outstanding.get_mut(&deadline) else { return };
         if changed {
-            *outstanding = Outstanding {
-                not_before_ms: now_ms.saturating_add(self.step_every_ms),
-                backoff_ms: BACKOFF_MIN_MS,
-            };
-        } else {
+            self.outstanding.remove(&deadline);
+            self.resting.insert(key.clone(), now_ms.saturating_add(self.step_every_ms));
+        } else if let Some(outstanding) = self.outstanding.get_mut(&deadline) {
             outstanding.not_before_ms = now_ms + outstanding.backoff_ms;
             outstanding.backoff_ms = (outstanding.backoff_ms * 2).min(BACKOFF_MAX_MS);
         }
@@ -94,19 +99,27 @@ mod tests {
     use super::*;
     use crate::log::headers::HeadersBuilder;
 
-    fn due() -> Vec<Due> {
+    fn due_at(deadline_ms: i64) -> Vec<Due> {
         vec![Due {
             key: Bytes::from_static(b"key"),
-            deadline_ms: 10,
+            deadline_ms,
             command: Bytes::new(),
             headers: Headers::empty(),
         }]
     }
 
-    fn header() -> Headers {
+    fn due() -> Vec<Due> {
+        due_at(10)
+    }
+
+    fn header_of(deadline_ms: i64) -> Headers {
         let mut headers = HeadersBuilder::default();
-        headers.push(TICK_HEADER, &10_i64.to_be_bytes());
+        headers.push(TICK_HEADER, &deadline_ms.to_be_bytes());
         headers.build()
+    }
+
+    fn header() -> Headers {
+        header_of(10)
     }
 
     #[test]
@@ -137,13 +150,16 @@ mod tests {
     fn a_long_effect_goes_on_at_its_pace_and_other_deadlines_do_not_wait_for_it() {
         let mut ticks = Ticks::paced(Duration::from_millis(250));
         let key = Bytes::from_static(b"key");
-        let mut now_ms = 10;
+        let (mut now_ms, mut deadline_ms) = (10, 10);
         for _ in 0..3 {
-            assert_eq!(ticks.choose(due(), now_ms).len(), 1);
-            ticks.decided(Some(&key), &header(), true, now_ms);
-            assert_eq!(ticks.choose(due(), now_ms + 249).len(), 0);
-            let other = Due { key: Bytes::from_static(b"other"), ..due().remove(0) };
-            assert_eq!(ticks.choose([due(), vec![other]].concat(), now_ms + 249).len(), 1);
+            assert_eq!(ticks.choose(due_at(deadline_ms), now_ms).len(), 1);
+            ticks.decided(Some(&key), &header_of(deadline_ms), true, now_ms);
+            // The next step is due since this one.
+            deadline_ms = now_ms;
+            let next = due_at(deadline_ms);
+            assert_eq!(ticks.choose(next.clone(), now_ms + 249).len(), 0);
+            let other = Due { key: Bytes::from_static(b"other"), ..next[0].clone() };
+            assert_eq!(ticks.choose([next, vec![other]].concat(), now_ms + 249).len(), 1);
             now_ms += 250;
         }
         // Over, and later there again.
