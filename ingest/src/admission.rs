@@ -241,6 +241,11 @@ mod tests {
         Admission::new(Duration::from_millis(target_ms), 1_000, Gauge::default(), Gauge::default())
     }
 
+    /// When the first interval began: the machine may have been elsewhere since.
+    fn began(admission: &Admission) -> Instant {
+        admission.shared.control.lock().began
+    }
+
     /// Plays `intervals` intervals in which `rate` decisions a second took `delay`.
     fn play(admission: &Admission, now: &mut Instant, intervals: u32, rate: u64, delay: Duration) {
         for _ in 0..intervals {
@@ -257,7 +262,7 @@ mod tests {
     #[test]
     fn a_short_stall_bounds_nothing() {
         let admission = admission(100);
-        let mut now = Instant::now();
+        let mut now = began(&admission);
         play(&admission, &mut now, 3, 10_000, Duration::from_millis(300));
         assert_eq!(admission.limit(), LIMIT_MAX);
         play(&admission, &mut now, 1, 10_000, Duration::from_millis(5));
@@ -268,7 +273,7 @@ mod tests {
     #[test]
     fn a_long_line_is_bounded_to_what_is_served_within_the_target() {
         let admission = admission(100);
-        let mut now = Instant::now();
+        let mut now = began(&admission);
         play(&admission, &mut now, 6, 20_000, Duration::from_millis(300));
         assert_eq!(admission.limit(), 2_000);
         play(&admission, &mut now, 200, 20_000, Duration::from_millis(10));
@@ -278,7 +283,7 @@ mod tests {
     #[test]
     fn a_few_are_always_let_in() {
         let admission = admission(100);
-        let mut now = Instant::now();
+        let mut now = began(&admission);
         play(&admission, &mut now, 20, 40, Duration::from_secs(2));
         assert_eq!(admission.limit(), LIMIT_MIN);
         let permits: Vec<_> = (0..LIMIT_MIN).map(|_| admission.admit().unwrap()).collect();
