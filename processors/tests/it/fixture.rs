@@ -372,14 +372,15 @@ impl World {
         RetryConsumer::start(options, 0, mailer).unwrap()
     }
 
-    /// Steps until everything that is due is handled.
+    /// Steps until everything that is due is handled. What waits for another try in work does so by
+    /// a clock that stands still meanwhile.
     pub fn send(&self, mailer: &mut RetryConsumer<Mailer>) {
         let started = Instant::now();
         let mut quiet = 0;
         while quiet < 3 {
             assert!(started.elapsed() < PATIENCE, "the mailer does not come to rest");
             mailer.step(Duration::from_millis(2)).unwrap();
-            quiet = if mailer.in_work() == 0 { quiet + 1 } else { 0 };
+            quiet = if mailer.is_at_rest() { quiet + 1 } else { 0 };
         }
     }
 }

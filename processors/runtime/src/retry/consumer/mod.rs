@@ -240,7 +240,9 @@ impl<H: Handler> RetryConsumer<H> {
         Ok(())
     }
 
-    fn is_at_rest(&self) -> bool {
+    /// Whether nothing is being handled or handed on: what is in work, if anything is, waits for
+    /// another try, or behind one that does.
+    pub fn is_at_rest(&self) -> bool {
         self.handed_on.is_empty() && self.working.is_empty()
     }
 }

@@ -57,7 +57,7 @@ impl<H: Handler> RetryConsumer<H> {
         }
         self.read_bulk()?;
         if self.takes_more() {
-            let idle = !took && self.in_work() == self.held.len();
+            let idle = !took && self.is_at_rest();
             let wait = if idle { self.idle_wait(timeout, now_ms) } else { Duration::ZERO };
             self.streams[0].fill(wait)?;
         }
