@@ -2,8 +2,8 @@
 //!
 //! The second is a part of the key, so nothing has to be thrown away in time, and of many who ask at
 //! once one reads and the others wait for it. Lists that are over go when others need their memory.
-//! Seconds of different cities begin at different times, so
-//! that not all lists are read in the same moment.
+//! Seconds of different cities begin at different times, so that not all lists are read in the same
+//! moment.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};

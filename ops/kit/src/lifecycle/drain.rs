@@ -35,8 +35,11 @@ impl Lifecycle {
         let mut signals = Signals::listen().ok();
         let mut report = DrainReport::default();
         for stage in Stage::ALL {
-            let own = Instant::now() + self.tell(stage);
-            let spared = deadline.checked_sub(self.budget_after(stage)).unwrap_or(own);
+            self.tell(stage);
+            let own = Instant::now() + self.budget(stage);
+            let later = Stage::ALL.into_iter().filter(|later| *later > stage);
+            let later = later.map(|later| self.budget(later)).sum();
+            let spared = deadline.checked_sub(later).unwrap_or(own);
             let stage_deadline = deadline.min(own.max(spared));
             if report.forced {
                 report.late.extend(self.living(stage));
@@ -58,28 +61,20 @@ impl Lifecycle {
         report
     }
 
-    /// Gives the signal to a stage and says how long it may take.
-    fn tell(&self, stage: Stage) -> Duration {
+    /// Gives the signal to a stage.
+    fn tell(&self, stage: Stage) {
         let entries = self.shared.entries.lock();
         self.shared.stages_told.fetch_max(stage as u8 + 1, Ordering::AcqRel);
-        let told = entries.values().filter(|entry| entry.stage == stage);
-        told.map(|entry| {
+        for entry in entries.values().filter(|entry| entry.stage == stage) {
             entry.shutdown.trigger();
-            entry.budget
-        })
-        .max()
-        .unwrap_or_default()
+        }
     }
 
-    /// How long all later stages may take.
-    fn budget_after(&self, stage: Stage) -> Duration {
+    /// How long a stage may take: as long as its slowest component.
+    fn budget(&self, stage: Stage) -> Duration {
         let entries = self.shared.entries.lock();
-        let later = Stage::ALL.into_iter().filter(|later| *later > stage);
-        let budget = |later: Stage| {
-            let budgets = entries.values().filter(|entry| entry.stage == later);
-            budgets.map(|entry| entry.budget).max().unwrap_or_default()
-        };
-        later.map(budget).sum()
+        let entries = entries.values().filter(|entry| entry.stage == stage);
+        entries.map(|entry| entry.budget).max().unwrap_or_default()
     }
 
     async fn stage_ended(&self, stage: Stage) {

@@ -152,6 +152,15 @@ impl World {
         RetryConsumer::start(self.options.clone(), 0, self.actor()).unwrap()
     }
 
+    /// A consumer that has all of this in work, since nobody says what came of it.
+    fn holding(&self, said: &[&str]) -> RetryConsumer<Actor> {
+        self.book.lock().holds = true;
+        self.say(said);
+        let mut consumer = self.consumer();
+        run(&mut consumer).unwrap();
+        consumer
+    }
+
     /// What the group's member does with the progress of a task.
     pub(super) fn commit(&self, progress: &[(TopicPartition, Committed)]) {
         let topics: Vec<_> = progress.iter().map(|(place, _)| place.topic.clone()).collect();
@@ -336,10 +345,7 @@ fn poison_holds_up_nobody_and_too_much_of_it_stops_before_it_is_passed() {
 #[test]
 fn what_is_under_way_when_it_stops_is_waited_for_and_passed() {
     let world = World::new();
-    world.book.lock().holds = true;
-    world.say(&["a", "b"]);
-    let mut consumer = world.consumer();
-    run(&mut consumer).unwrap();
+    let mut consumer = world.holding(&["a", "b"]);
     let [first, second] = std::mem::take(&mut world.book.lock().held).try_into().unwrap();
     world.book.lock().holds = false;
     for said in ["p1", "p2", "p3", "p4"] {
@@ -369,10 +375,7 @@ fn what_is_under_way_when_it_stops_is_waited_for_and_passed() {
 #[test]
 fn offsets_are_passed_in_order_only() {
     let world = World::new();
-    world.book.lock().holds = true;
-    world.say(&["a", "b", "c"]);
-    let mut consumer = world.consumer();
-    run(&mut consumer).unwrap();
+    let mut consumer = world.holding(&["a", "b", "c"]);
     let mut held = std::mem::take(&mut world.book.lock().held);
     assert_eq!(held.len(), 3);
     held.pop().unwrap().tell(Verdict::Done);
@@ -387,10 +390,7 @@ fn offsets_are_passed_in_order_only() {
 #[test]
 fn a_record_of_which_nobody_tells_is_handled_again() {
     let world = World::new();
-    world.book.lock().holds = true;
-    world.say(&["a"]);
-    let mut consumer = world.consumer();
-    run(&mut consumer).unwrap();
+    let mut consumer = world.holding(&["a"]);
     world.book.lock().held.clear();
     let reason = restart_reason(run(&mut consumer));
     assert!(reason.contains("nobody knows"), "{reason}");
@@ -422,10 +422,7 @@ fn an_append_that_fails_passes_nothing() {
 #[test]
 fn a_consumer_that_stops_finishes_what_it_began_and_begins_nothing() {
     let world = World::new();
-    world.book.lock().holds = true;
-    world.say(&["ada/1", "ada/2"]);
-    let mut consumer = world.consumer();
-    run(&mut consumer).unwrap();
+    let mut consumer = world.holding(&["ada/1", "ada/2"]);
     let held = world.book.lock().held.pop().unwrap();
     let told = std::thread::spawn(move || held.tell(Verdict::Done));
     consumer.drain(Duration::from_secs(60)).unwrap();
