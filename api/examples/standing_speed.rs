@@ -14,7 +14,7 @@ use cityevents_api::standing::{AccountChanges, AccountStandings, StandingsMetric
 use cityevents_domain::actor::Role;
 use cityevents_domain::ids::UserId;
 use cityevents_domain::time::Timestamp;
-use cityevents_kit::keys::{Claims, Standings};
+use cityevents_kit::keys::{Caller, Standings};
 use cityevents_runtime::log::kafka::{KafkaLog, KafkaMetrics, KafkaOptions};
 use cityevents_runtime::log::local::{LocalLog, LocalOptions};
 use cityevents_runtime::log::{Cleanup, Log, Outgoing, TimestampKind, TopicPartition, TopicSpec};
@@ -109,20 +109,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("felt elsewhere after {:.1} ms at most", longest.as_secs_f64() * 1e3);
 
-    let tokens = (0..ACCOUNTS).map(|number| Claims {
-        sub: account(number),
+    let callers = (0..ACCOUNTS).map(|number| Caller {
+        user: account(number),
         role: Role::User,
-        sid: Uuid::nil(),
-        iat: NOW_MS / 1_000,
-        nbf: None,
-        exp: NOW_MS / 1_000 + 900,
+        session: Uuid::nil(),
+        issued_at_ms: NOW_MS,
     });
-    let tokens: Vec<_> = tokens.collect();
+    let callers: Vec<_> = callers.collect();
     let mut best = f64::INFINITY;
     for _ in 0..ROUNDS {
         let started_at = Instant::now();
-        for token in &tokens {
-            black_box(one.standing(black_box(token)));
+        for caller in &callers {
+            black_box(one.standing(black_box(caller)));
         }
         best = best.min(started_at.elapsed().as_secs_f64() * 1e6 / f64::from(ACCOUNTS));
     }

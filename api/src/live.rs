@@ -17,7 +17,7 @@ use cityevents_domain::registration::{Registration, RegistrationStatus};
 use cityevents_domain::time::Timestamp;
 use cityevents_kit::Problem;
 use cityevents_kit::event_body::{WireTime, is_ended, wire_status};
-use cityevents_kit::keys::Caller;
+use cityevents_kit::keys::{Caller, Standing};
 use cityevents_views::EventRow;
 use futures::stream;
 use prometheus_client::metrics::gauge::Gauge;
@@ -37,7 +37,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// When the rows are read again after the beginning, and then every so often.
 const REREAD_SOON: Duration = Duration::from_secs(2);
 const REREAD_EVERY: Duration = Duration::from_secs(60);
-/// A stream ends after this, and the client opens another: who may not any more is refused then.
+/// A stream ends after this, and the client opens another: what may not be seen any more is refused
+/// then.
 const LIFETIME: Duration = Duration::from_secs(300);
 /// When a client opens another one.
 const RETRY: Duration = Duration::from_secs(1);
@@ -88,7 +89,7 @@ struct Own {
 struct Live {
     reads: Reads,
     watched: Watched,
-    user: Option<UserId>,
+    caller: Option<Caller>,
     told: Option<broadcast::Receiver<Told>>,
     own: BTreeMap<EventId, Own>,
     counts: Option<Counts>,
@@ -137,7 +138,7 @@ impl Reads {
         let mut live = Live {
             reads: self.clone(),
             watched,
-            user,
+            caller: caller.copied(),
             // Before the rows are read, so that nothing is missed in between.
             told: user.map(|user| self.lines.listen(user)),
             own: BTreeMap::new(),
@@ -173,6 +174,9 @@ impl Live {
                     () = hear(&mut self.told, &mut self.own, &mut self.reread_at, self.watched) => {}
                     _ = self.looks.tick() => {}
                 }
+                if self.is_shut_out() {
+                    return None;
+                }
                 self.hear_rest();
             }
             if Instant::now() >= self.reread_at {
@@ -192,6 +196,15 @@ impl Live {
         }
     }
 
+    /// Whether the token that opened the stream is good no more, or good for something else: whoever
+    /// comes again learns which.
+    fn is_shut_out(&self) -> bool {
+        let standings = &self.reads.standings;
+        let is_good =
+            |caller: &Caller| standings.standing(caller) == Standing::Allowed(caller.role);
+        !self.caller.as_ref().is_none_or(is_good)
+    }
+
     /// What else was told: one message for many changes.
     fn hear_rest(&mut self) {
         let Some(told) = &mut self.told else { return };
@@ -205,7 +218,7 @@ impl Live {
     }
 
     async fn read_rows(&mut self) -> Result<(), Problem> {
-        let Some(user) = self.user else { return Ok(()) };
+        let Some(Caller { user, .. }) = self.caller else { return Ok(()) };
         let rows = &self.reads.views.registrations;
         let failed = |error| self.reads.failed(&error);
         let found = match self.watched {
@@ -269,7 +282,7 @@ impl Live {
     }
 
     fn say_own(&mut self, messages: &mut Vec<Message>) {
-        let Some(user) = self.user else { return };
+        let Some(Caller { user, .. }) = self.caller else { return };
         if let Watched::Event(event) = self.watched
             && self.own.is_empty()
         {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cityevents_domain::event::{Counters, Event};
 use cityevents_domain::ids::{CommandId, EventId, UserId};
 use cityevents_domain::time::Timestamp;
-use cityevents_kit::keys::KeyRing;
+use cityevents_kit::keys::{KeyRing, Standings};
 use cityevents_kit::pictures::PictureAddresses;
 use cityevents_kit::seal::CursorSealer;
 use cityevents_kit::{Problem, Shutdown};
@@ -56,6 +56,8 @@ pub struct ReadsParts {
     pub cursors: CursorSealer,
     /// Signs tickets.
     pub keys: KeyRing,
+    /// How accounts stand: a stream of somebody who is locked out ends.
+    pub standings: Arc<dyn Standings>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// How long a read waits for rows to pass its token.

@@ -26,7 +26,7 @@ mod table;
 
 use std::sync::Arc;
 
-use cityevents_kit::keys::{Claims, Standing, Standings};
+use cityevents_kit::keys::{Caller, Standing, Standings};
 use cityevents_runtime::log::{Log, LogError};
 
 use self::follow::Followers;
@@ -81,7 +81,7 @@ impl AccountStandings {
 }
 
 impl Standings for AccountStandings {
-    fn standing(&self, claims: &Claims) -> Standing {
-        self.table.standing(claims)
+    fn standing(&self, caller: &Caller) -> Standing {
+        self.table.standing(caller)
     }
 }

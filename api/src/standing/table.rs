@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cityevents_domain::actor::Role;
 use cityevents_domain::ids::UserId;
-use cityevents_kit::keys::{Claims, Standing};
+use cityevents_kit::keys::{Caller, Standing};
 use cityevents_schemas::message::{AccountChange, AccountStatus};
 use parking_lot::RwLock;
 
@@ -26,9 +26,9 @@ struct Entry {
 }
 
 impl Entry {
-    fn has_revoked(&self, claims: &Claims) -> bool {
-        claims.issued_at_ms() < self.revoked_before_ms
-            && self.kept_session != Some(*claims.sid.as_bytes())
+    fn has_revoked(&self, caller: &Caller) -> bool {
+        caller.issued_at_ms < self.revoked_before_ms
+            && self.kept_session != Some(*caller.session.as_bytes())
     }
 }
 
@@ -70,17 +70,17 @@ impl Table {
     }
 
     /// See [`cityevents_kit::keys::Standings::standing`].
-    pub(super) fn standing(&self, claims: &Claims) -> Standing {
-        if self.has_ended(claims.sid.as_bytes()) {
+    pub(super) fn standing(&self, caller: &Caller) -> Standing {
+        if self.has_ended(caller.session.as_bytes()) {
             return Standing::Revoked;
         }
-        let Some(known) = self.shard(&claims.sub).read().get(&claims.sub).copied() else {
-            return Standing::Allowed(claims.role);
+        let Some(known) = self.shard(&caller.user).read().get(&caller.user).copied() else {
+            return Standing::Allowed(caller.role);
         };
         match known.status {
             AccountStatus::Locked => Standing::Locked,
             AccountStatus::Erased => Standing::Revoked,
-            AccountStatus::Active if known.has_revoked(claims) => Standing::Revoked,
+            AccountStatus::Active if known.has_revoked(caller) => Standing::Revoked,
             AccountStatus::Active => Standing::Allowed(known.role),
         }
     }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use axum::body::BodyDataStream;
 use axum::http::StatusCode;
+use cityevents_domain::actor::Role;
 use cityevents_domain::command::CommandKind;
+use cityevents_kit::keys::Standing;
 use futures::StreamExt as _;
 use serde_json::Value;
 
@@ -95,6 +97,29 @@ async fn who_waits_sees_the_line_move_and_the_place_come_free() {
         assert_eq!(name, "counts", "{data}");
     }
     while third.next().await.is_some() {}
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_whose_it_is_is_locked_out_or_may_do_something_else() {
+    let mut world = World::new();
+    let event = world.publish(OWNER, fields("Night of lights", 9)).await;
+    let uri = format!("/api/events/{event}/live");
+    let mut other = Stream::open(&world, Who::Person(2), &uri).await;
+    for standing in [Standing::Locked, Standing::Revoked, Standing::Allowed(Role::Moderator)] {
+        let mut of_event = Stream::open(&world, Who::Person(1), &uri).await;
+        let mut own = Stream::open(&world, Who::Person(1), "/api/me/live").await;
+        of_event.until("counts", |_| true).await;
+        world.standings.0.lock().insert(user(1), standing);
+        let ended = async {
+            while of_event.next().await.is_some() {}
+            while own.next().await.is_some() {}
+        };
+        tokio::time::timeout(Duration::from_secs(60), ended).await.expect("they end");
+        world.standings.0.lock().clear();
+    }
+    // Nobody else's does.
+    world.ask(1, event, CommandKind::Join).await.unwrap();
+    other.until("counts", |counts| counts["active_participants"] == 1).await;
 }
 
 #[tokio::test]

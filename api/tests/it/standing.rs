@@ -14,7 +14,7 @@ use cityevents_domain::ids::UserId;
 use cityevents_domain::time::Timestamp;
 use cityevents_kit::config::{Config, Sources};
 use cityevents_kit::keys::{
-    Claims, KeyRing, Standing, Standings, TokenError, TokenSigner, TokenVerifier,
+    Caller, Claims, KeyRing, Standing, Standings, TokenError, TokenSigner, TokenVerifier,
 };
 use cityevents_kit::lifecycle::{Lifecycle, Stage};
 use cityevents_runtime::log::clock::ManualClock;
@@ -68,9 +68,10 @@ fn change(account: UserId, version: u64) -> AccountChange {
     }
 }
 
-/// What a token of a person says that was issued at a second.
-fn claims(sub: UserId, iat: i64) -> Claims {
-    Claims { sub, role: Role::User, sid: Uuid::from_bytes([9; 16]), iat, nbf: None, exp: iat + 900 }
+/// Who calls with a token of a person that was issued at a second.
+fn caller(sub: UserId, iat: i64) -> Caller {
+    let sid = Uuid::from_bytes([9; 16]);
+    Claims { sub, role: Role::User, sid, iat, nbf: None, exp: iat + 900 }.into()
 }
 
 /// Looks until it is so; fails when it has not become so in time.
@@ -211,7 +212,7 @@ async fn changes_in_any_order_and_any_number_of_times_end_at_the_highest_version
         ready(standings);
         for (account, change) in &last {
             until("the last version", || standings.version(account) == Some(change.version));
-            let standing = standings.standing(&claims(*account, 0));
+            let standing = standings.standing(&caller(*account, 0));
             assert_eq!(standing, Standing::Allowed(change.role));
         }
         assert_eq!(standings.accounts(), last.len());
@@ -228,7 +229,7 @@ async fn changes_in_any_order_and_any_number_of_times_end_at_the_highest_version
     for standings in [&early, &late] {
         until("read", || standings.version(&user(99)) == Some(1));
         assert_eq!(standings.version(&user(0)), Some(last[&user(0)].version));
-        assert!(matches!(standings.standing(&claims(user(0), 0)), Standing::Allowed(_)));
+        assert!(matches!(standings.standing(&caller(user(0), 0)), Standing::Allowed(_)));
     }
 }
 
@@ -249,7 +250,7 @@ async fn a_record_that_cannot_be_read_stops_the_follower_and_what_it_knew_stays(
             problem.contains("account-changes/1: stopped: the record at offset")
         })
     });
-    assert_eq!(standings.standing(&claims(user(1), 0)), Standing::Locked);
+    assert_eq!(standings.standing(&caller(user(1), 0)), Standing::Locked);
     // Whoever begins now is not ready either.
     let late = follow(&log);
     until("stopped", || late.problem().is_some_and(|problem| problem.contains("stopped")));
@@ -290,7 +291,7 @@ async fn an_empty_record_takes_nothing_back() {
     let standings = follow(&log);
     ready(&standings);
     until("read", || standings.version(&user(2)) == Some(1));
-    assert_eq!(standings.standing(&claims(user(1), 0)), Standing::Locked);
+    assert_eq!(standings.standing(&caller(user(1), 0)), Standing::Locked);
 }
 
 #[tokio::test]
@@ -300,9 +301,9 @@ async fn a_session_that_ended_is_known_until_its_last_token_has_expired_and_then
     let changes = AccountChanges::start(log.clone(), TOPIC.into()).unwrap();
     let (early, standings) = (follow(&log), Arc::new(follow(&log)));
     let session = |number: u8| [number; 16];
-    let of_session = |number: u8| Claims {
-        sid: Uuid::from_bytes(session(number)),
-        ..claims(user(1), NOW_MS / 1_000)
+    let of_session = |number: u8| Caller {
+        session: Uuid::from_bytes(session(number)),
+        ..caller(user(1), NOW_MS / 1_000)
     };
     let promoted = AccountChange { role: Role::Moderator, ..change(user(1), 1) };
     changes.publish(&promoted).await.unwrap();
@@ -362,7 +363,7 @@ async fn a_log_that_fails_for_a_while_is_read_anew_and_nothing_is_forgotten_mean
     ready(&standings);
     fails_once.store(true, std::sync::atomic::Ordering::SeqCst);
     until("failed", || !fails_once.load(std::sync::atomic::Ordering::SeqCst));
-    assert_eq!(standings.standing(&claims(user(1), 0)), Standing::Locked);
+    assert_eq!(standings.standing(&caller(user(1), 0)), Standing::Locked);
     changes.publish(&change(user(1), 2)).await.unwrap();
     until("read anew", || standings.version(&user(1)) == Some(2));
     ready(&standings);
@@ -426,7 +427,7 @@ async fn what_a_crash_left_out_of_the_topic_is_appended_by_the_sweeper() {
         }
     };
     tokio::time::timeout(AT_MOST, all()).await.unwrap();
-    let standing = standings.standing(&claims(user(499), 0));
+    let standing = standings.standing(&caller(user(499), 0));
     assert_eq!(standing, Standing::Allowed(Role::Moderator));
     assert!(lifecycle.drain(AT_MOST).await.is_clean());
     sweeping.await.unwrap();

@@ -11,7 +11,7 @@ use std::time::Instant;
 use cityevents_domain::actor::Role;
 use cityevents_domain::ids::UserId;
 use cityevents_kit::config::{Config, Sources};
-use cityevents_kit::keys::{Claims, KeyRing, Standing, Standings, TokenSigner, TokenVerifier};
+use cityevents_kit::keys::{Caller, KeyRing, Standing, Standings, TokenSigner, TokenVerifier};
 use uuid::Uuid;
 
 /// Tokens of as many people, all of which are remembered.
@@ -23,8 +23,8 @@ const ROUNDS: u32 = 20;
 struct Everybody;
 
 impl Standings for Everybody {
-    fn standing(&self, claims: &Claims) -> Standing {
-        Standing::Allowed(claims.role)
+    fn standing(&self, caller: &Caller) -> Standing {
+        Standing::Allowed(caller.role)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The reads over rows and facts, asked as a client asks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use cityevents_domain::ids::{CommandId, EventId, UserId};
 use cityevents_domain::refusal::Refusal;
 use cityevents_domain::time::Timestamp;
 use cityevents_kit::config::Sources;
-use cityevents_kit::keys::{Authentication, Caller, KeyRing};
+use cityevents_kit::keys::{Authentication, Caller, KeyRing, Standing, Standings};
 use cityevents_kit::pictures::PictureAddresses;
 use cityevents_kit::seal::{CheckInCodes, CursorSealer, InstanceSecret, Receipts, VisitorCookies};
 use cityevents_kit::{Config, Shutdown};
@@ -59,6 +59,16 @@ pub struct Answered {
     pub body: Value,
 }
 
+/// How accounts stand, as a test says; of others the token is believed.
+#[derive(Default)]
+pub struct Stands(pub Mutex<BTreeMap<UserId, Standing>>);
+
+impl Standings for Stands {
+    fn standing(&self, caller: &Caller) -> Standing {
+        self.0.lock().get(&caller.user).copied().unwrap_or(Standing::Allowed(caller.role))
+    }
+}
+
 pub struct World {
     pub facts: Facts,
     pub views: Views,
@@ -73,6 +83,8 @@ pub struct World {
     pub codes: CheckInCodes,
     /// Those of people without an account.
     pub visitors: VisitorCookies,
+    /// How people stand of whom something was said.
+    pub standings: Arc<Stands>,
     /// Of the process.
     pub draining: Shutdown,
     /// Whether the projection tells of its progress, or only stores it.
@@ -102,6 +114,7 @@ impl World {
         let receipts = Receipts::new(cursors.clone());
         let codes = CheckInCodes::new(cursors.clone());
         let sealer = cursors.clone();
+        let standings = Arc::new(Stands::default());
         let draining = Shutdown::new();
         let parts = ReadsParts {
             views: views.clone(),
@@ -112,6 +125,7 @@ impl World {
             projection: PROJECTION.to_owned(),
             cursors,
             keys: KeyRing::open(&folder.path().join("keys")).unwrap(),
+            standings: standings.clone(),
             clock: facts.clock(),
             consistency_wait,
             is_pending: Arc::new(move |id, user| known.lock().contains(&(*id, *user))),
@@ -135,6 +149,7 @@ impl World {
             receipts,
             codes,
             visitors,
+            standings,
             draining,
             tells_progress,
             router,
@@ -263,7 +278,8 @@ impl World {
         }
         let mut request = request.body(Body::empty()).unwrap();
         let caller = |number, role| {
-            Authentication::Caller(Caller { user: user(number), role, session: <_>::default() })
+            let (user, session) = (user(number), <_>::default());
+            Authentication::Caller(Caller { user, role, session, issued_at_ms: 0 })
         };
         request.extensions_mut().insert(match who {
             Who::Nobody => Authentication::Anonymous,

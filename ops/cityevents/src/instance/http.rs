@@ -102,7 +102,8 @@ pub(super) async fn start(
     let verifier = TokenVerifier::new(ring.clone(), config).with_standings(standings.clone());
     let mut pages = None;
     if roles.has(ProcessRole::Api) {
-        let reads = reads(parts, views, progress, (ring.clone(), cursors.clone()), client.clone())?;
+        let keys = (ring.clone(), cursors.clone());
+        let reads = reads(parts, views, progress, keys, standings.clone(), client.clone())?;
         let visitors = VisitorCookies::new(cursors.clone(), config);
         let feed = feed::router(Feed::new(reads.clone(), visitors));
         let reads = cityevents_api::router(reads).merge(feed);
@@ -258,6 +259,7 @@ fn reads(
     views: &Views,
     progress: &Arc<ProjectionProgress>,
     (keys, cursors): (KeyRing, CursorSealer),
+    standings: Arc<AccountStandings>,
     client: Option<CommandClient>,
 ) -> anyhow::Result<Reads> {
     let source = &parts.context.source;
@@ -285,6 +287,7 @@ fn reads(
         projection: projection::NAME.to_owned(),
         cursors,
         keys,
+        standings,
         clock: source.clock.clone(),
         consistency_wait: parts.config.views.consistency_wait,
         is_pending: Arc::new(is_pending),

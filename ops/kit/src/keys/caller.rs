@@ -23,6 +23,8 @@ pub struct Caller {
     pub role: Role,
     /// The session of the token.
     pub session: Uuid,
+    /// See [`Claims::issued_at_ms`].
+    pub issued_at_ms: i64,
 }
 
 /// A caller, or nobody in particular. A token that is not good is refused all the same, so that
@@ -51,7 +53,8 @@ impl Caller {
 
 impl From<Claims> for Caller {
     fn from(claims: Claims) -> Self {
-        Self { user: claims.sub, role: claims.role, session: claims.sid }
+        let issued_at_ms = claims.issued_at_ms();
+        Self { user: claims.sub, role: claims.role, session: claims.sid, issued_at_ms }
     }
 }
 

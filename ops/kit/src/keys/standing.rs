@@ -2,7 +2,7 @@
 
 use cityevents_domain::actor::Role;
 
-use super::Claims;
+use super::{Caller, Claims};
 
 /// How an account stands at this moment, for the bearer of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,11 +16,11 @@ pub enum Standing {
 }
 
 /// Knows how accounts stand. Asked with every request, after everything else about the token is
-/// found good, so it answers from memory and never waits.
+/// found good, and as long as an answer to it goes on: so it answers from memory and never waits.
 pub trait Standings: Send + Sync {
     /// How the account of a token stands now. Of an account that nobody said anything about, the
     /// token is believed.
-    fn standing(&self, claims: &Claims) -> Standing;
+    fn standing(&self, caller: &Caller) -> Standing;
 }
 
 impl Claims {

@@ -12,7 +12,7 @@ use jsonwebtoken::{Algorithm, Validation};
 use quick_cache::sync::Cache;
 
 use super::claims::{Claims, TokenError, WireClaims};
-use super::{KeyRing, Standing, Standings};
+use super::{Caller, KeyRing, Standing, Standings};
 use crate::config::Config;
 
 /// Longest token that is looked at.
@@ -99,7 +99,7 @@ impl TokenVerifier {
         if now < good_from.saturating_sub(leeway) {
             return Err(TokenError::NotYetValid);
         }
-        match self.standings.as_ref().map(|standings| standings.standing(&claims)) {
+        match self.standings.as_ref().map(|standings| standings.standing(&Caller::from(claims))) {
             None => Ok(claims),
             Some(Standing::Allowed(role)) => Ok(Claims { role, ..claims }),
             Some(Standing::Locked) => Err(TokenError::Locked),

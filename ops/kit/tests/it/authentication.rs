@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cityevents_domain::actor::Role;
 use cityevents_kit::keys::{
-    Claims, KeyRing, KeyStatus, KeysError, Standing, Standings, TokenError, TokenSigner,
+    Caller, KeyRing, KeyStatus, KeysError, Standing, Standings, TokenError, TokenSigner,
     TokenVerifier,
 };
 use serde_json::{Value, json};
@@ -87,8 +87,8 @@ fn rotation_ends_no_session_and_retiring_a_key_does() {
 struct Stands(Mutex<Standing>);
 
 impl Standings for Stands {
-    fn standing(&self, claims: &Claims) -> Standing {
-        assert_eq!(claims.sub, USER);
+    fn standing(&self, caller: &Caller) -> Standing {
+        assert_eq!(caller.user, USER);
         *self.0.lock().unwrap()
     }
 }
