@@ -59,6 +59,24 @@ impl Identity {
         Ok(exported)
     }
 
+    /// What the feed goes by: what the person did lately, the oldest first.
+    pub(super) async fn export_interests(
+        &self,
+        user: &UserId,
+    ) -> Result<Vec<Value>, IdentityError> {
+        let now = self.shared.store.now();
+        let profile = self.shared.views.profiles.profile(*user.as_bytes(), now).await?;
+        let signals = profile.map(|profile| profile.signals).unwrap_or_default();
+        let shown = signals.iter().map(|signal| {
+            json!({
+                "at": WireTime(signal.at),
+                "kind": if signal.is_join { "join" } else { "view" },
+                "category": signal.category,
+            })
+        });
+        Ok(shown.collect())
+    }
+
     /// What staff did to the account. Who it was is not the person's to know.
     pub(super) async fn export_acts(&self, account: &Account) -> Result<Vec<Value>, IdentityError> {
         let wanted = Wanted { target: Some(account.id), ..Wanted::default() };

@@ -48,6 +48,7 @@ pub(super) async fn export(
             "providers": shown_links(&identity.links_of(&account).await?),
             "registrations": identity.export_registrations(&account.id).await?,
             "events": identity.export_events(&account.id).await?,
+            "interests": identity.export_interests(&account.id).await?,
             "notifications": shown(&account, &identity.notifications(&account.id).await?),
             "acts_of_staff": identity.export_acts(&account).await?,
         }))

@@ -336,6 +336,11 @@ async fn a_person_gets_all_that_is_kept_of_them() {
     let event = world.events.publish(OWNER, "Night of lights", 5).await;
     world.events.ask(ada, event, CommandKind::Join).await.unwrap();
     let own = world.events.publish(ada, "Morning run", 5).await;
+    let at = Timestamp::from_millis(world.clock.now_ms());
+    let signal = |is_join| ProfileSignal { at, is_join, event: [1; 8], category: "film".into() };
+    let (signals, expires_at) = (vec![signal(false), signal(true)], at + Millis::hours(1));
+    let row = ProfileRow { person: *ada.as_bytes(), signals, at, expires_at };
+    world.memory.write(vec![Mutation::new(row, WriteTimestamp(1))]).await.unwrap();
     let exported = world.get("/api/auth/me/export", &out.token()).await;
     let data = &exported.body["data"];
     assert_eq!(data["user"]["email"], "ada@b.co");
@@ -344,6 +349,9 @@ async fn a_person_gets_all_that_is_kept_of_them() {
     assert_eq!(data["registrations"][0]["title"], "Night of lights");
     assert_eq!(data["events"][0]["id"], json!(own.to_string()));
     assert_eq!(data["notifications"]["mail"]["event_changed"], true);
+    let interests = data["interests"].as_array().unwrap();
+    let kinds: Vec<_> = interests.iter().map(|one| (&one["kind"], &one["category"])).collect();
+    assert_eq!(kinds, [(&json!("view"), &json!("film")), (&json!("join"), &json!("film"))]);
     assert!(!data.to_string().contains("argon2"));
 }
 
