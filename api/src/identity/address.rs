@@ -4,6 +4,8 @@ use std::fmt;
 
 use unicode_normalization::UnicodeNormalization as _;
 
+use super::person_name::is_format;
+
 /// Longest address (RFC 5321, 4.5.3.1.3, without the angle brackets).
 const BYTES_MAX: usize = 254;
 /// Longest part before the `@` (RFC 5321, 4.5.3.1.1).
@@ -20,7 +22,8 @@ pub struct Address(String);
 
 impl Address {
     /// Reads an address. Spaces around it are left out; quoted local parts and comments, which
-    /// nobody's address has, are refused, and so is everything that could end a header's line.
+    /// nobody's address has, are refused, and so is everything that could end a header's line or
+    /// cannot be seen: that comes along with a copy, and mails would go nowhere.
     ///
     /// # Errors
     /// When it is none.
@@ -28,8 +31,9 @@ impl Address {
         // One spelling of what looks alike: composed, as RFC 6532, 3.1 asks for.
         let text: String = text.trim().nfc().collect();
         let (local, domain) = text.rsplit_once('@').ok_or(AddressError)?;
-        let is_plain =
-            |c: char| !c.is_control() && !c.is_whitespace() && !"\"(),:;<>[\\]@".contains(c);
+        let is_plain = |c: char| {
+            !c.is_control() && !c.is_whitespace() && !is_format(c) && !"\"(),:;<>[\\]@".contains(c)
+        };
         let dots_are_inside = |part: &str| {
             !part.is_empty()
                 && !part.starts_with('.')
@@ -101,6 +105,9 @@ mod tests {
             "<a@b.co>",
             "a@b@c.de",
             "a,b@c.de",
+            "a\u{200b}@b.co",
+            "\u{feff}a@b.co",
+            "\u{202e}a@b.co",
             &long,
         ] {
             assert_eq!(Address::parse(bad), Err(AddressError), "{bad}");

@@ -9,6 +9,7 @@ use openidconnect::{
 
 use super::flow::LIFE_MS;
 use super::links::Person;
+use crate::identity::person_name;
 
 /// Signatures that the provider alone can make. Those by the client's secret are not among them, nor
 /// is none at all, whatever the provider says that it uses.
@@ -25,8 +26,6 @@ const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
 ];
 /// Longest subject (OpenID Connect Core, 2).
 const SUBJECT_BYTES_MAX: usize = 255;
-/// Longest name that is taken over, in characters, as when somebody registers.
-const NAME_CHARACTERS_MAX: usize = 120;
 
 /// Why a token proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,14 +72,11 @@ pub(super) fn verified(
     })
 }
 
-/// A name as it can be shown.
+/// A name, if it can be shown.
 pub(super) fn name(said: Option<&LocalizedClaim<EndUserName>>) -> Option<String> {
     let said = said?;
     let name = said.get(None).or_else(|| said.iter().next().map(|(_, name)| name))?;
-    let name = name.trim();
-    let is_line = (1..=NAME_CHARACTERS_MAX).contains(&name.chars().count())
-        && !name.chars().any(char::is_control);
-    is_line.then(|| name.to_owned())
+    person_name(name).ok().flatten()
 }
 
 fn refusal(error: &ClaimsVerificationError) -> Refusal {

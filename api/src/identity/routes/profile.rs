@@ -11,11 +11,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::wire::{Data, User, data};
-use crate::identity::Identity;
 use crate::identity::store::IdentityError;
-
-/// Longest name of a person, in characters.
-const NAME_CHARACTERS_MAX: usize = 120;
+use crate::identity::{Identity, person_name};
 
 #[derive(Deserialize, ToSchema)]
 #[schema(example = json!({ "name": "Ada" }))]
@@ -42,20 +39,9 @@ pub(super) async fn change(
     Json(body): Json<Profile>,
 ) -> Result<Response, Problem> {
     identity.account_of_caller(&caller).await?;
-    let name = name_of(body.name).map_err(|limit| Problem::invalid("name", limit))?;
+    let name = person_name(body.name.as_deref().unwrap_or_default());
+    let name = name.map_err(|error| Problem::invalid("name", error.to_string()))?;
     let account = identity.rename(&caller.user, name).await.map_err(IdentityError::into_problem)?;
     let account = account.ok_or_else(|| Problem::new(ErrorCode::Unauthenticated))?;
     Ok(data(StatusCode::OK, User::of(&identity, &account)))
-}
-
-/// A name as it is kept; `None` for one that is empty. The error says what a name is.
-pub(super) fn name_of(written: Option<String>) -> Result<Option<String>, String> {
-    let name = written.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
-    let is_line = |name: &String| {
-        name.chars().count() <= NAME_CHARACTERS_MAX && !name.chars().any(char::is_control)
-    };
-    match name.as_ref().is_none_or(is_line) {
-        true => Ok(name),
-        false => Err(format!("write one line of at most {NAME_CHARACTERS_MAX} characters")),
-    }
 }

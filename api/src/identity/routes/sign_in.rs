@@ -13,7 +13,6 @@ use cityevents_kit::{ErrorCode, Problem};
 
 use tracing::field;
 
-use super::profile::name_of;
 use super::wire::{Credentials, Data, Registration, SignedIn, Tokens, User, data};
 use crate::identity::LinkPurpose;
 use crate::identity::device::Device;
@@ -21,7 +20,7 @@ use crate::identity::passwords::Checked;
 use crate::identity::session::{RefreshToken, Session};
 use crate::identity::store::IdentityError;
 use crate::identity::{
-    Account, Address, HashingError, Identity, LanguageTag, NewAccount, Password,
+    Account, Address, HashingError, Identity, LanguageTag, NewAccount, Password, person_name,
 };
 
 /// Makes an account, and signs in.
@@ -42,7 +41,8 @@ pub(super) async fn register(
     let email = Address::parse(&body.email).map_err(|error| wrong.add("email", error.to_string()));
     let password =
         Password::new(body.password).map_err(|error| wrong.add("password", error.to_string()));
-    let name = name_of(body.name).map_err(|limit| wrong.add("name", limit)).ok().flatten();
+    let name = person_name(body.name.as_deref().unwrap_or_default());
+    let name = name.map_err(|error| wrong.add("name", error.to_string())).ok().flatten();
     let language = match body.language.as_deref().map(LanguageTag::parse) {
         None => LanguageTag::liked(&headers),
         Some(parsed) => parsed.map_err(|error| wrong.add("language", error.to_string())).ok(),

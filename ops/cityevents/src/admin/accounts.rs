@@ -4,7 +4,7 @@
 use std::fmt;
 
 use anyhow::{Context as _, anyhow, bail};
-use cityevents_api::identity::{Account, Address, Identity, NewAccount};
+use cityevents_api::identity::{Account, Address, Identity, NewAccount, person_name};
 use cityevents_domain::actor::Role;
 use futures::executor::block_on;
 use serde::{Deserialize, Serialize};
@@ -100,7 +100,7 @@ fn role_of(word: &str) -> anyhow::Result<Role> {
 fn create(identity: &Identity, asked: &AskedAccount) -> anyhow::Result<Value> {
     let account = NewAccount {
         email: Address::parse(&asked.email)?,
-        name: asked.name.clone(),
+        name: person_name(asked.name.as_deref().unwrap_or_default()).context("the name")?,
         language: None,
         password_hash: Some(asked.password_hash.clone()),
         role: role_of(&asked.role)?,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cityevents_api::identity::{Address, Password, Passwords};
+use cityevents_api::identity::{Address, Password, Passwords, person_name};
 use cityevents_domain::actor::Role;
 use cityevents_kit::Config;
 use clap::{Args, Subcommand};
@@ -91,6 +91,8 @@ fn create(
 ) -> anyhow::Result<()> {
     // Before anybody is asked to think of a password.
     Address::parse(&email).map_err(|error| Usage(format!("--email: {error}")))?;
+    person_name(name.as_deref().unwrap_or_default())
+        .map_err(|error| Usage(format!("--name: {error}")))?;
     let (password, is_ours) = if password_stdin {
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line).context("the password cannot be read")?;

@@ -64,6 +64,11 @@ fn a_password_that_is_given_is_read_from_the_input_and_judged_like_any_other() {
     assert!(made.contains("user ada@example.org") && !made.contains("horse"), "{made}");
     let wrong = run_on(folder.path(), &["account", "create", "--email", "nobody"]);
     wrong.failed(2, &["--email", "name@example.org"]);
+    let create = ["account", "create", "--email", "bob@example.org", "--name"];
+    for name in ["two\nlines", "\u{202e}boB", &"x".repeat(121)] {
+        let wrong = run_on(folder.path(), &[create.as_slice(), &[name]].concat());
+        wrong.failed(2, &["--name", "one line"]);
+    }
     let instance = Instance::start(folder.path());
     assert_eq!(login(instance.http, "ada@example.org", "correct horse battery").status, 200);
     instance.stop();
