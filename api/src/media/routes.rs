@@ -13,6 +13,8 @@ use axum::http::header::{
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use cityevents_domain::ids::ImageId;
+use cityevents_domain::time::Timestamp;
+use cityevents_kit::event_body::WireTime;
 use cityevents_kit::http::{CallClass, Json, PathId, Query, RoutePolicy};
 use cityevents_kit::keys::Caller;
 use cityevents_kit::openapi::{Clash, IdPath, IdText, NotThere, NotYours};
@@ -153,12 +155,12 @@ async fn request(
 ) -> Result<Response, Problem> {
     let upload = media.request(caller.user, body.purpose).await;
     let upload = upload.map_err(IdentityError::into_problem)?;
-    let expires_at = jiff::Timestamp::from_millisecond(upload.expires_at_ms);
+    let expires_at = Timestamp::from_millis(upload.expires_at_ms);
     Ok(unkept(UploadBody {
         upload_id: upload.id.to_string(),
         presigned_url: upload.address,
         object_key: format!("incoming/{}", upload.id),
-        expires_at: expires_at.unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string(),
+        expires_at: WireTime(expires_at).to_string(),
     }))
 }
 

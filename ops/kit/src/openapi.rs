@@ -221,7 +221,7 @@ problems! {
     Refusals {
         "403" "this is not yours to do, or the organiser keeps you out",
         "404" "there is no such event, or you never joined it",
-        "409" "the state of the event does not allow this now",
+        "409" "the present state does not allow this",
         "410" "the event was called off, or is over",
         "412" "the event has changed meanwhile",
         "422" "the key was used with another body",

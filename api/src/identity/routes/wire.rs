@@ -4,6 +4,8 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
+use cityevents_domain::time::Timestamp;
+use cityevents_kit::event_body::WireTime;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -23,10 +25,9 @@ pub(super) fn data(status: StatusCode, data: impl Serialize) -> Response {
     response
 }
 
-/// A time as RFC 3339 writes it.
+/// A time as all of our answers have it.
 pub(super) fn time(at_ms: i64) -> String {
-    let time = jiff::Timestamp::from_millisecond(at_ms);
-    time.unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
+    WireTime(Timestamp::from_millis(at_ms)).to_string()
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -138,5 +139,17 @@ impl AccountStatusBody {
             locked: account.locked,
             email_verified: account.email_verified,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_times_sort_as_the_times_do() {
+        let texts = [1_000, 1_009, 1_070, 1_700, 1_701].map(time);
+        assert_eq!(texts[3], "1970-01-01T00:00:01.700Z");
+        assert!(texts.is_sorted(), "{texts:?}");
     }
 }

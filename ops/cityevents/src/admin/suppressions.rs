@@ -4,6 +4,8 @@ use std::fmt;
 
 use anyhow::{Context as _, anyhow};
 use cityevents_api::identity::{Address, Suppression, SuppressionReason, Suppressions};
+use cityevents_domain::time::Timestamp;
+use cityevents_kit::event_body::WireTime;
 use futures::executor::block_on;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -78,10 +80,9 @@ fn parsed(address: &AskedAddress) -> anyhow::Result<Address> {
 }
 
 fn shown(suppression: &Suppression) -> Value {
-    let since = jiff::Timestamp::from_millisecond(suppression.at_ms).unwrap_or_default();
     json!({
         "reason": suppression.reason.as_str(),
-        "since": since.to_string(),
+        "since": WireTime(Timestamp::from_millis(suppression.at_ms)),
         "by": suppression.by,
     })
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use cityevents_domain::time::Timestamp;
 use ed25519_dalek::{Signer as _, SigningKey};
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use parking_lot::Mutex;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use super::followed::{Follow, Followed, Kept};
 use super::ring_file::{FILE_VERSION, KeyStatus, RingFile, StoredKey};
 use super::{KeysError, now_ms};
+use crate::event_body::WireTime;
 use crate::files;
 
 /// The ring's file in the folder of the keys.
@@ -352,5 +354,5 @@ impl RingKey {
 }
 
 fn rfc3339(at_ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(at_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
+    WireTime(Timestamp::from_millis(at_ms)).to_string()
 }

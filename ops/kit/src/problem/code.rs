@@ -61,7 +61,7 @@ error_codes! {
     IsOrganizer "is_organizer" CONFLICT "not possible with the organiser of the event";
     EventFull "event_full" CONFLICT "no place is left, and no room in the line";
     AlreadyCheckedIn "already_checked_in" CONFLICT "this person has come through the door before";
-    InvalidState "invalid_state" CONFLICT "the state of the event does not allow this now";
+    InvalidState "invalid_state" CONFLICT "the present state does not allow this";
     EventCanceled "event_canceled" GONE "the event was called off";
     EventEnded "event_ended" GONE "the event is over";
     VersionConflict "version_conflict" PRECONDITION_FAILED "the event has changed meanwhile";

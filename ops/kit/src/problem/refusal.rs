@@ -1,9 +1,9 @@
 //! Refusals of the domain as problems.
 
 use cityevents_domain::refusal::Refusal;
-use cityevents_domain::time::Timestamp;
 
 use super::{ErrorCode, Problem};
+use crate::event_body::WireTime;
 
 impl From<&Refusal> for ErrorCode {
     fn from(refusal: &Refusal) -> Self {
@@ -31,9 +31,11 @@ impl From<&Refusal> for Problem {
     fn from(refusal: &Refusal) -> Self {
         let problem = Self::new(ErrorCode::from(refusal));
         match refusal {
-            Refusal::NotOpenYet { opens_at } => problem.with_meta("opens_at", text(*opens_at)),
+            Refusal::NotOpenYet { opens_at } => {
+                problem.with_meta("opens_at", WireTime(*opens_at).to_string())
+            }
             Refusal::AlreadyCheckedIn { first_at } => {
-                problem.with_meta("first_at", text(*first_at))
+                problem.with_meta("first_at", WireTime(*first_at).to_string())
             }
             Refusal::VersionConflict { current } => problem.with_meta("current_version", *current),
             _ => problem,
@@ -47,14 +49,10 @@ impl From<Refusal> for Problem {
     }
 }
 
-/// RFC 3339; the number itself for a time that no calendar has.
-fn text(at: Timestamp) -> String {
-    jiff::Timestamp::from_millisecond(at.as_millis())
-        .map_or_else(|_| at.as_millis().to_string(), |at| at.to_string())
-}
-
 #[cfg(test)]
 mod tests {
+    use cityevents_domain::time::Timestamp;
+
     use super::*;
 
     #[test]
@@ -83,6 +81,6 @@ mod tests {
             assert_eq!(code.status().as_u16(), status, "{}", refusal.code());
         }
         let problem = Problem::from(Refusal::NotOpenYet { opens_at: at });
-        assert_eq!(problem.meta()["opens_at"], "2023-11-14T22:13:20Z");
+        assert_eq!(problem.meta()["opens_at"], "2023-11-14T22:13:20.000Z");
     }
 }
