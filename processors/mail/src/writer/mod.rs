@@ -160,7 +160,9 @@ impl Writer {
         }
         let default = languages::look_up(&languages, Some(&site.language), "");
         let default = default.map(|templates| templates.language.tag.clone());
-        if default.is_none() {
+        // One that is there and has a fault is told of above, with the fault.
+        let is_there = languages::look_up(&sources.languages, Some(&site.language), "").is_some();
+        if default.is_none() && !is_there {
             let problem = format!("there is no language {}; see mail.language", site.language);
             problems.push(TemplateProblem { file: "languages".to_owned(), line: None, problem });
         }

@@ -78,6 +78,7 @@ fn what_is_wrong_with_a_file_is_told_at_start_with_its_line() {
         let said = refused(&[("place_confirmed/body.txt", &content(inner))]);
         assert!(said.contains(problem), "{inner}: {said}");
         assert!(said.contains("place_confirmed/body.txt"), "{inner}: {said}");
+        assert!(!said.contains("there is no language"), "{inner}: {said}");
     }
     let itself = "{% include \"place_confirmed/body.txt\" %}";
     assert!(refused(&[("place_confirmed/body.txt", itself)]).contains("recursion"));
