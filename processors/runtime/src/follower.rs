@@ -1,11 +1,11 @@
 //! Follows a chained partition: reads it, applies the reader rule, hands on the links that count.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::chain::{ChainReader, Cursor, DropReason, Linked};
 use crate::log::clock::Clock;
 use crate::log::{
-    Isolation, Log, LogError, LogErrorKind, PollLimit, Reader, Record, TopicPartition,
+    Isolation, Log, LogError, PollLimit, Reader, Record, TopicPartition, until_moved,
 };
 use crate::metrics::FollowerMetrics;
 use std::sync::Arc;
@@ -141,21 +141,10 @@ impl Follower {
         out: &mut Vec<LinkedRecord>,
     ) -> Result<bool, LogError> {
         out.clear();
-        let before = self.offset();
-        if before >= end {
-            return Ok(false);
-        }
-        let deadline = Instant::now() + timeout;
-        // What a poll brings may be no more than the word that an earlier end was reached.
-        while self.offset() == before {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                let reason = format!("{} gives nothing below {end}", self.partition);
-                return Err(LogError::new(LogErrorKind::TimedOut, reason));
-            }
-            self.poll(limit, left, out)?;
-        }
-        Ok(true)
+        let partition = self.partition.clone();
+        until_moved(self, &partition, end, timeout, Self::offset, |follower, left| {
+            follower.poll(limit, left, out).map(drop)
+        })
     }
 
     /// From where to go on later; `None` before the genesis was read.

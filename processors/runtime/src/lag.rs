@@ -15,6 +15,7 @@ use crate::host::Lagging;
 use crate::log::clock::SystemClock;
 use crate::log::{
     Cleanup, Isolation, Log, LogError, LogErrorKind, PollLimit, TopicDescription, TopicPartition,
+    poll_below,
 };
 use crate::metrics::RuntimeMetrics;
 
@@ -120,13 +121,11 @@ fn oldest_record(
 ) -> Result<Option<i64>, LogError> {
     let mut reader = log.reader(partition, from, Isolation::Uncommitted)?;
     let mut records = Vec::new();
-    while reader.position() < high {
-        let before = reader.position();
-        reader.poll(PollLimit { records: 1, ..LOOK }, LOOK_WAIT, &mut records)?;
+    let one = PollLimit { records: 1, ..LOOK };
+    while poll_below(&mut *reader, partition, high, one, LOOK_WAIT, &mut records)? {
         if let Some(record) = records.first() {
             return Ok(Some(record.timestamp_ms));
         }
-        check_moved(partition, before, reader.position(), high)?;
     }
     Ok(None)
 }
@@ -140,28 +139,12 @@ fn oldest_link(
     let metrics = RuntimeMetrics::unregistered().follower("lag");
     let mut follower = Follower::open(log, partition, from, Arc::new(SystemClock), metrics)?;
     let mut links = Vec::new();
-    while follower.offset() < high {
-        let before = follower.offset();
-        follower.poll(LOOK, LOOK_WAIT, &mut links)?;
+    while follower.poll_below(high, LOOK, LOOK_WAIT, &mut links)? {
         if let Some(link) = links.first() {
             return Ok(Some(link.record.timestamp_ms));
         }
-        check_moved(partition, before, follower.offset(), high)?;
     }
     Ok(None)
-}
-
-fn check_moved(
-    partition: &TopicPartition,
-    before: u64,
-    after: u64,
-    high: u64,
-) -> Result<(), LogError> {
-    if after > before {
-        return Ok(());
-    }
-    let message = format!("{partition} gives nothing from {before} on, and it ends at {high}");
-    Err(LogError::new(LogErrorKind::TimedOut, message))
 }
 
 /// For how long a topic keeps records; `None`: for ever.

@@ -19,7 +19,7 @@ use cityevents_domain::invariants::Invariant;
 use cityevents_domain::state::{Partition, Slot};
 use cityevents_runtime::chain::{COMMANDS_HEADER, ChainReader, Linked};
 use cityevents_runtime::log::{
-    Isolation, Log, LogError, PollLimit, Reader, Record, TopicPartition,
+    Isolation, Log, LogError, PollLimit, Reader, Record, TopicPartition, poll_below,
 };
 use cityevents_schemas::message::{ClosedVerdict, Link, decode_link};
 
@@ -180,15 +180,7 @@ impl PartitionAudit {
         mut progress: impl FnMut(u64),
     ) -> Result<(), AuditError> {
         let mut batch = Vec::new();
-        while self.reader.position() < self.high {
-            batch.clear();
-            let before = self.reader.position();
-            self.reader.poll(READ, READ_WAIT, &mut batch)?;
-            if self.reader.position() == before {
-                let kind = cityevents_runtime::log::LogErrorKind::TimedOut;
-                let message = format!("{} gives nothing below {}", self.facts, self.high);
-                return Err(LogError::new(kind, message).into());
-            }
+        while poll_below(&mut *self.reader, &self.facts, self.high, READ, READ_WAIT, &mut batch)? {
             for record in &batch {
                 self.take(log, record, report)?;
             }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context as _, ensure};
-use cityevents_runtime::log::{Isolation, TopicPartition};
+use anyhow::Context as _;
+use cityevents_runtime::log::{Isolation, TopicPartition, poll_below};
 use cityevents_schemas::catalog::catalog;
 
 use super::Context;
@@ -65,11 +65,7 @@ impl Partition {
         }
         let mut reader = context.log().reader(place, self.next, Isolation::Uncommitted)?;
         let mut batch = Vec::new();
-        while reader.position() < marks.high {
-            let before = reader.position();
-            batch.clear();
-            reader.poll(READ, READ_WAIT, &mut batch)?;
-            ensure!(reader.position() > before, "{place} gives nothing below {}", marks.high);
+        while poll_below(&mut *reader, place, marks.high, READ, READ_WAIT, &mut batch)? {
             for record in &batch {
                 let handled = record.headers.get_text(HANDLED_HEADER);
                 match handled.and_then(|offset| offset.parse().ok()) {

@@ -7,12 +7,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use cityevents_runtime::dead_letter::{
     ATTEMPT_HEADER, FIRST_FAILED_AT_HEADER, REDRIVE_COUNT_HEADER,
 };
 use cityevents_runtime::log::headers::HeadersBuilder;
-use cityevents_runtime::log::{Isolation, Outgoing, PollLimit, Producer, Record, TopicPartition};
+use cityevents_runtime::log::{
+    Isolation, Outgoing, PollLimit, Producer, Record, TopicPartition, poll_below,
+};
 use cityevents_runtime::retry::without_tries;
 use cityevents_schemas::catalog::catalog;
 use cityevents_schemas::cloudevents::header;
@@ -213,12 +215,7 @@ fn letters_of(context: &Context, place: &TopicPartition) -> anyhow::Result<Vec<L
     let mut reader = context.log().reader(place, marks.low, Isolation::Uncommitted)?;
     let mut letters: BTreeMap<u64, Letter> = BTreeMap::new();
     let mut batch = Vec::new();
-    while reader.position() < marks.high {
-        let before = reader.position();
-        batch.clear();
-        reader.poll(READ, READ_WAIT, &mut batch)?;
-        // The last offsets may be marks of a fenced batch, which are no records.
-        ensure!(reader.position() > before, "{place} gives nothing below {}", marks.high);
+    while poll_below(&mut *reader, place, marks.high, READ, READ_WAIT, &mut batch)? {
         for record in batch.drain(..) {
             let handled = record.headers.get_text(HANDLED_HEADER);
             if let Some(offset) = handled.and_then(|offset| offset.parse::<u64>().ok()) {

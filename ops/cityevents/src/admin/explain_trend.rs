@@ -10,7 +10,7 @@ use cityevents_domain::time::Timestamp;
 use cityevents_processors::trending::{Explained, SCORE_ONE, Trending, Verdict, days_until};
 use cityevents_runtime::follower::Follower;
 use cityevents_runtime::log::partitioner::partition_of;
-use cityevents_runtime::log::{Isolation, PollLimit, TopicPartition};
+use cityevents_runtime::log::{Isolation, PollLimit, TopicPartition, poll_below};
 use cityevents_schemas::message::{decode_engagement, decode_link};
 use cityevents_schemas::rfc3339::Rfc3339;
 use cityevents_schemas::topic;
@@ -20,8 +20,6 @@ use super::{Context, Progress};
 
 const READ: PollLimit = PollLimit { records: 8_192, bytes: 8 << 20 };
 const READ_WAIT: Duration = Duration::from_secs(10);
-/// Reads in a row that may bring nothing.
-const EMPTY_READS_MAX: u32 = 3;
 
 pub(super) fn explain_trend(
     context: &Context,
@@ -83,11 +81,9 @@ fn fold_engagements(
 ) -> anyhow::Result<BTreeMap<Verdict, u64>> {
     let marks = context.log().watermarks(engagement)?;
     let mut reader = context.log().reader(engagement, marks.low, Isolation::Uncommitted)?;
-    let (mut records, mut verdicts, mut empty) = (Vec::new(), BTreeMap::new(), 0);
-    while reader.position() < marks.high && empty < EMPTY_READS_MAX {
-        reader.poll(READ, READ_WAIT, &mut records)?;
-        empty = if records.is_empty() { empty + 1 } else { 0 };
-        for record in records.drain(..) {
+    let (mut records, mut verdicts) = (Vec::new(), BTreeMap::new());
+    while poll_below(&mut *reader, engagement, marks.high, READ, READ_WAIT, &mut records)? {
+        for record in &records {
             // What cannot be read is a dead letter and counts for nobody.
             let Ok(found) = decode_engagement(record.value.as_deref().unwrap_or_default()) else {
                 continue;

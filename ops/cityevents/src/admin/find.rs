@@ -6,10 +6,10 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, ensure};
+use anyhow::bail;
 use cityevents_domain::ids::{CommandId, EventId};
 use cityevents_runtime::log::{
-    Isolation, LogErrorKind, PollLimit, Record, TopicPartition, Watermarks,
+    Isolation, LogErrorKind, PollLimit, Record, TopicPartition, Watermarks, poll_below,
 };
 use cityevents_schemas::cloudevents::header;
 use cityevents_schemas::message::decode_command;
@@ -95,21 +95,18 @@ fn look_through(
     }
     let mut reader = context.log().reader(place, window.start, Isolation::Uncommitted)?;
     let mut batch = Vec::new();
-    while reader.position() < window.end {
-        let before = reader.position();
-        batch.clear();
-        match reader.poll(READ, READ_WAIT, &mut batch) {
-            Ok(_) => {}
+    loop {
+        match poll_below(&mut *reader, place, window.end, READ, READ_WAIT, &mut batch) {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
             // What is older than this went away while newer ones were read.
             Err(error) if error.kind() == LogErrorKind::OffsetOutOfRange => return Ok(None),
             Err(error) => return Err(error.into()),
         }
-        ensure!(reader.position() > before, "{place} gives nothing below {}", window.end);
         if let Some(found) = batch.iter().find_map(|record| found(place, record, sought)) {
             return Ok(Some(found));
         }
     }
-    Ok(None)
 }
 
 /// Only what says to have the id is decoded.

@@ -14,6 +14,7 @@
 //! - With [`TimestampKind::LogAppend`] the log stamps records itself.
 //! - *Committed* means the next offset to read, everywhere.
 
+mod below;
 pub mod clock;
 #[cfg(feature = "testing")]
 pub mod contract;
@@ -30,6 +31,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use self::below::poll_below;
+pub(crate) use self::below::until_moved;
 pub use self::headers::Headers;
 pub use self::single::read_one;
 

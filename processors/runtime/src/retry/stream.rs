@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::headers::due_at_ms;
 use super::offsets::Offsets;
 use crate::host::TaskError;
-use crate::log::{Isolation, Log, PollLimit, Reader, Record, TopicPartition};
+use crate::log::{Isolation, Log, PollLimit, Reader, Record, TopicPartition, poll_below};
 
 /// Records taken from the log at once. Those of a tier that are not due stay here, and while there
 /// are any the tier is not read on.
@@ -93,14 +93,9 @@ impl Stream {
         let from = self.offsets.frontier();
         let high = log.watermarks(&self.place)?.high;
         let mut reader = log.reader(&self.place, from, Isolation::Uncommitted)?;
-        let mut found = Vec::new();
-        while reader.position() < high {
-            let before = reader.position();
-            reader.poll(READ, LOOK_WAIT, &mut found)?;
-            if reader.position() == before {
-                let reason = format!("{} gives nothing from {before} on", self.place);
-                return Err(TaskError::Restart(reason));
-            }
+        let (mut found, mut read) = (Vec::new(), Vec::new());
+        while poll_below(&mut *reader, &self.place, high, READ, LOOK_WAIT, &mut read)? {
+            found.append(&mut read);
         }
         Ok(found)
     }

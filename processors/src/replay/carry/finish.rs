@@ -1,13 +1,12 @@
 //! The end of carrying: old chains end, what is left is carried, new chains are sealed.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use cityevents_domain::time::Timestamp;
 use cityevents_runtime::host::TaskError;
 use cityevents_runtime::log::headers::HeadersBuilder;
 use cityevents_runtime::log::partitioner::partition_of;
-use cityevents_runtime::log::{Isolation, Outgoing, Record, TopicPartition};
+use cityevents_runtime::log::{Isolation, Outgoing, Record, TopicPartition, poll_below};
 
 use super::new::{New, origin};
 use super::old::Old;
@@ -140,17 +139,10 @@ impl Carry {
         first: u64,
         high: u64,
     ) -> Result<Vec<Record>, TaskError> {
-        let mut records = Vec::new();
+        let (mut records, mut read) = (Vec::new(), Vec::new());
         let mut reader = self.source.log.reader(place, first, Isolation::Uncommitted)?;
-        let mut given_at = Instant::now();
-        while reader.position() < high {
-            let before = reader.position();
-            reader.poll(READ, READ_WAIT, &mut records)?;
-            if reader.position() > before {
-                given_at = Instant::now();
-            } else if given_at.elapsed() >= READ_WAIT {
-                return Err(TaskError::Restart(format!("{place} gives nothing below {high}")));
-            }
+        while poll_below(&mut *reader, place, high, READ, READ_WAIT, &mut read)? {
+            records.append(&mut read);
         }
         Ok(records)
     }

@@ -16,7 +16,9 @@ use std::fmt;
 use std::ops::Range;
 
 use anyhow::{Context as _, bail, ensure};
-use cityevents_runtime::log::{Isolation, LogErrorKind, PollLimit, Record, TopicPartition};
+use cityevents_runtime::log::{
+    Isolation, LogErrorKind, PollLimit, Record, TopicPartition, poll_below,
+};
 use cityevents_schemas::catalog::{Topic, catalog};
 use cityevents_schemas::{Codecs, LeafReader};
 use futures::executor::block_on;
@@ -149,11 +151,11 @@ impl Reading<'_> {
         // What a fenced writer took back lies in the log all the same.
         let mut reader = log.reader(place, offsets.start, Isolation::Uncommitted)?;
         let (mut seen, mut batch) = (Seen::default(), Vec::new());
-        while reader.position() < offsets.end {
-            batch.clear();
+        loop {
             let before = reader.position();
-            match reader.poll(READ, READ_WAIT, &mut batch) {
-                Ok(_) => {}
+            match poll_below(&mut *reader, place, offsets.end, READ, READ_WAIT, &mut batch) {
+                Ok(true) => {}
+                Ok(false) => return Ok(seen),
                 // Thrown away while this was read: it is in no copy any more.
                 Err(error) if error.kind() == LogErrorKind::OffsetOutOfRange => {
                     let low = log.watermarks(place)?.low;
@@ -163,18 +165,12 @@ impl Reading<'_> {
                 }
                 Err(error) => return Err(error.into()),
             }
-            ensure!(
-                reader.position() > before,
-                "{place} gives nothing from {before} on, below its end at {}",
-                offsets.end
-            );
             for record in &batch {
                 seen += self.record(topic, place, record)?;
             }
             self.done += reader.position() - before;
             progress(self.done);
         }
-        Ok(seen)
     }
 
     fn record(

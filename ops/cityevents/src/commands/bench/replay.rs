@@ -7,7 +7,7 @@ use cityevents_processors::registration::Registration;
 use cityevents_processors::replay::carry::{self, Carry, ComparedFacts, Target};
 use cityevents_processors::replay::{Facts, Until};
 use cityevents_runtime::follower::Follower;
-use cityevents_runtime::log::{Isolation, PollLimit, TopicPartition};
+use cityevents_runtime::log::{Isolation, PollLimit, TopicPartition, poll_below};
 use cityevents_runtime::standby::{Source, Standby};
 use cityevents_schemas::topic;
 use cityevents_views::{Views, embedded};
@@ -113,12 +113,7 @@ fn timed(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Times> {
 fn read(source: &Source, place: &TopicPartition, end: u64) -> anyhow::Result<()> {
     let mut reader = source.log.reader(place, 0, Isolation::Uncommitted)?;
     let mut records = Vec::new();
-    while reader.position() < end {
-        records.clear();
-        let before = reader.position();
-        reader.poll(READ, READ_WAIT, &mut records)?;
-        ensure!(reader.position() > before, "{place} gives nothing below {end}");
-    }
+    while poll_below(&mut *reader, place, end, READ, READ_WAIT, &mut records)? {}
     Ok(())
 }
 
