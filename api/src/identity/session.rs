@@ -316,35 +316,51 @@ impl Identity {
         Ok(())
     }
 
-    /// The sessions of a person, the oldest first.
+    /// The sessions of a person, the oldest first; of very many, the newest.
     pub(super) async fn sessions(&self, account: &UserId) -> Result<Vec<Session>, IdentityError> {
         let store = &self.shared.store;
-        let query = PlacesQuery {
-            list: list_of(account),
-            descending: true,
-            after: None,
-            limit: LISTED_MAX,
-        };
+        let (mut sessions, mut after) = (Vec::new(), None);
+        // Behind any number of places of sessions that are over there may be one that is not.
+        loop {
+            let list = list_of(account);
+            let query = PlacesQuery { list, descending: true, after, limit: LISTED_MAX };
+            let positions = store.places(query).await?;
+            after = positions.last().cloned().filter(|_| positions.len() == LISTED_MAX);
+            for position in positions {
+                sessions.extend(self.session_at(account, position).await?);
+            }
+            if after.is_none() || sessions.len() >= LISTED_MAX {
+                sessions.truncate(LISTED_MAX);
+                sessions.reverse();
+                return Ok(sessions);
+            }
+        }
+    }
+
+    /// The session at a place in the list of a person, if it is not over.
+    async fn session_at(
+        &self,
+        account: &UserId,
+        position: Vec<u8>,
+    ) -> Result<Option<Session>, IdentityError> {
+        let store = &self.shared.store;
         let now_ms = store.now().as_millis();
         let is_young = |position: &[u8]| {
             let created = position.first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes));
             created
                 .is_some_and(|at_ms| now_ms < at_ms.cast_signed().saturating_add(TIDIED_AFTER_MS))
         };
-        let mut sessions = Vec::new();
-        for position in store.places(query).await?.into_iter().rev() {
-            let Some(id) = position.last_chunk::<16>().map(|id| Uuid::from_bytes(*id)) else {
-                continue;
-            };
-            match store.read::<Session>(key_of(&id)).await? {
-                Some(read) if read.value.account == *account => sessions.push(read.value),
-                // Not there yet: the place comes before the session.
-                _ if is_young(&position) => {}
-                // Its time has passed; the list is tidied by who reads it.
-                _ => store.remove_place(Place { list: list_of(account), position }).await?,
-            }
+        let Some(id) = position.last_chunk::<16>().map(|id| Uuid::from_bytes(*id)) else {
+            return Ok(None);
+        };
+        match store.read::<Session>(key_of(&id)).await? {
+            Some(read) if read.value.account == *account => return Ok(Some(read.value)),
+            // Not there yet: the place comes before the session.
+            _ if is_young(&position) => {}
+            // Its time has passed; the list is tidied by who reads it.
+            _ => store.remove_place(Place { list: list_of(account), position }).await?,
         }
-        Ok(sessions)
+        Ok(None)
     }
 
     /// Ends all sessions of a person, and with them the tokens that are out already; by somebody of

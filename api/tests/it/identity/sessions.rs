@@ -1,5 +1,8 @@
 //! Going on, signing out, and what ends a session.
 
+use cityevents_domain::time::Timestamp;
+use cityevents_views::records::Place;
+
 use super::*;
 
 #[tokio::test]
@@ -134,6 +137,22 @@ async fn own_sessions_are_listed_and_ended_and_nobody_elses() {
     assert_eq!(ended.status, StatusCode::NO_CONTENT);
     assert_eq!(world.refresh(&second.cookie.unwrap()).await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(world.refresh(&stranger.cookie.unwrap()).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_session_is_found_behind_any_number_of_those_that_are_over() {
+    let world = World::new();
+    let (ada, out) = world.person("ada@b.co", Role::User).await;
+    let at = Timestamp::from_millis(world.clock.now_ms());
+    for number in 1..=250_u64 {
+        let created = at.as_millis().unsigned_abs() + number;
+        let position = [created.to_be_bytes().as_slice(), &[7; 16]].concat();
+        let list = [b"sessions/".as_slice(), ada.as_bytes()].concat();
+        world.memory.add_place(Place { list, position }, at).await.unwrap();
+    }
+    world.pass(120);
+    let listed = world.get("/api/auth/sessions", &out.token()).await.body;
+    assert_eq!(listed["data"].as_array().map(Vec::len), Some(1), "{listed}");
 }
 
 #[tokio::test]
