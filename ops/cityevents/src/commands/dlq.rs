@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::print_rows;
+use super::{print_rows, who};
 use crate::admin::{self, Question};
 use crate::cli::{Dlq, DlqAction};
 use crate::output;
@@ -12,7 +12,7 @@ const FIELDS: [&str; 7] = ["id", "source", "kind", "key", "class", "reason", "re
 pub(super) fn run(arguments: &Dlq) -> anyhow::Result<ExitCode> {
     let config = arguments.place.load(Vec::new())?.config;
     let format = arguments.place.output;
-    let by = std::env::var("USER").unwrap_or_else(|_| "unknown".into());
+    let by = who();
     let (question, fields) = match &arguments.action {
         DlqAction::List { filter } => (
             Question::DeadLetters { filter: filter.clone() },

@@ -35,6 +35,18 @@ use cityevents_kit::keys::{KeyRing, TokenSigner};
 use crate::cli::{Cli, Command, Usage};
 use crate::instance;
 
+/// Who asks, for the record.
+fn who() -> String {
+    let uid = rustix::process::getuid().as_raw();
+    who_is(std::env::var("USER").ok(), uid, &rustix::system::uname().nodename().to_string_lossy())
+}
+
+/// In a container users have no names: the number tells at least on which machine to look.
+fn who_is(named: Option<String>, uid: u32, machine: &str) -> String {
+    let named = named.filter(|name| !name.trim().is_empty());
+    named.unwrap_or_else(|| format!("user {uid} of {machine}"))
+}
+
 /// Runs a subcommand. The exit code says whether what it says is so.
 ///
 /// # Errors
@@ -116,4 +128,17 @@ fn print_rows(
     let cells = |row| fields.iter().map(|field| cell(row, field)).collect();
     crate::output::table(fields, rows.iter().map(cells));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_no_name_is_told_by_number_and_machine() {
+        assert_eq!(who_is(Some("ada".to_owned()), 7, "api-0"), "ada");
+        for unnamed in [None, Some(" ".to_owned())] {
+            assert_eq!(who_is(unnamed, 7, "api-0"), "user 7 of api-0");
+        }
+    }
 }

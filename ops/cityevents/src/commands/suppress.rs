@@ -7,7 +7,7 @@ use cityevents_runtime::log::clock::SystemClock;
 use clap::Args;
 use serde_json::Value;
 
-use super::print_rows;
+use super::{print_rows, who};
 use crate::admin::{self, AskedAddress, Question, SuppressionQuestion};
 use crate::cli::{Place, Usage};
 use crate::instance::{self, Running};
@@ -40,7 +40,7 @@ fn reason(word: &str) -> Result<SuppressionReason, String> {
 
 pub(super) fn run(arguments: &Suppress) -> anyhow::Result<std::process::ExitCode> {
     let config = arguments.place.load(Vec::new())?.config;
-    let by = std::env::var("USER").unwrap_or_else(|_| "unknown".into());
+    let by = who();
     let question = match &arguments.address {
         None => SuppressionQuestion::List,
         Some(address) => {

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use self::facts::FactsArguments;
-use super::cell;
+use super::{cell, who};
 use crate::admin::replay::ReplayQuestion;
 use crate::admin::{self, Question};
 use crate::cli::{FAILURE, Place};
@@ -134,11 +134,6 @@ fn tell_differences<T: DeserializeOwned>(
         Format::Table => print(&partitions),
     }
     Ok(if partitions.iter().all(is_same) { ExitCode::SUCCESS } else { ExitCode::from(FAILURE) })
-}
-
-/// Who asks, for the record.
-fn who() -> String {
-    std::env::var("USER").unwrap_or_else(|_| "unknown".into())
 }
 
 fn tell_drop(answer: &Value, format: Format) -> anyhow::Result<ExitCode> {
