@@ -70,7 +70,7 @@ impl Identity {
     /// Takes away what the row of an erased account still leads to. As often as wanted.
     pub(super) async fn finish_erasing(&self, account: &Account) -> Result<(), IdentityError> {
         let store = &self.shared.store;
-        self.end_sessions(&account.id, None).await?;
+        self.end_sessions(&account.id).await?;
         self.shared.views.person_keys.erase_person_key(account.id).await?;
         self.forget_taste(&account.id).await?;
         store.take_away(notifications_key(&account.id)).await?;

@@ -379,21 +379,15 @@ impl Identity {
             Some(staff) => self.act_on(Some(staff), account, Deed::RevokeSessions, change).await?,
             None => self.change_account(account, change).await?,
         };
-        self.end_sessions(account, None).await
+        self.end_sessions(account).await
     }
 
-    /// Ends all sessions of a person but one.
-    pub(super) async fn end_sessions(
-        &self,
-        account: &UserId,
-        but: Option<&Uuid>,
-    ) -> Result<(), IdentityError> {
+    /// Ends all sessions of a person.
+    pub(super) async fn end_sessions(&self, account: &UserId) -> Result<(), IdentityError> {
         loop {
             let mut ended = 0;
             for session in self.sessions(account).await? {
-                if Some(&session.id) != but {
-                    ended += usize::from(self.end_session(account, &session.id).await?);
-                }
+                ended += usize::from(self.end_session(account, &session.id).await?);
             }
             if ended == 0 {
                 return Ok(());

@@ -46,7 +46,7 @@ pub(super) async fn change(
         // Somebody else has changed it since it was checked.
         return Err(Problem::new(ErrorCode::InvalidCredentials));
     }
-    let ended = identity.end_sessions(&account.id, None).await;
+    let ended = identity.end_sessions(&account.id).await;
     ended.map_err(IdentityError::into_problem)?;
     Ok((StatusCode::NO_CONTENT, [identity.shared.cookie.clear()]).into_response())
 }

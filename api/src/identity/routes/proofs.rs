@@ -153,7 +153,7 @@ pub(super) async fn confirm_reset(
     if !set.map_err(IdentityError::into_problem)? {
         return Err(invalid());
     }
-    let ended = identity.end_sessions(&account.id, None).await;
+    let ended = identity.end_sessions(&account.id).await;
     ended.map_err(IdentityError::into_problem)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

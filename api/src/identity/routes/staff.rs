@@ -180,7 +180,7 @@ impl Identity {
         let changed = changed.map_err(IdentityError::into_problem)?;
         let changed = changed.ok_or_else(|| Problem::new(ErrorCode::NotFound))?;
         if locked {
-            self.end_sessions(&id, None).await.map_err(IdentityError::into_problem)?;
+            self.end_sessions(&id).await.map_err(IdentityError::into_problem)?;
             self.leave_events_in_background(id);
         } else if changed.role == Role::Admin {
             self.add_administrator(&id).await.map_err(IdentityError::into_problem)?;
