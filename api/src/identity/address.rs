@@ -21,15 +21,16 @@ pub struct AddressError;
 pub struct Address(String);
 
 impl Address {
-    /// Reads an address. Spaces around it are left out; quoted local parts and comments, which
-    /// nobody's address has, are refused, and so is everything that could end a header's line or
-    /// cannot be seen: that comes along with a copy, and mails would go nowhere.
+    /// Reads an address. Spaces around it, and what cannot be seen there, are left out: that comes
+    /// along with a copy. Quoted local parts and comments, which nobody's address has, are refused,
+    /// and so is everything that could end a header's line or cannot be seen: mails would go nowhere.
     ///
     /// # Errors
     /// When it is none.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         // One spelling of what looks alike: composed, as RFC 6532, 3.1 asks for.
-        let text: String = text.trim().nfc().collect();
+        let around = |c: char| c.is_whitespace() || is_format(c);
+        let text: String = text.trim_matches(around).nfc().collect();
         let (local, domain) = text.rsplit_once('@').ok_or(AddressError)?;
         let is_plain = |c: char| {
             !c.is_control() && !c.is_whitespace() && !is_format(c) && !"\"(),:;<>[\\]@".contains(c)
@@ -83,8 +84,13 @@ mod tests {
 
     #[test]
     fn addresses_are_told_from_what_is_none() {
-        for good in ["a@b.co", "Ada.Lovelace+tag@example.org", " ü@münchen.de ", "o'hara@x-y.org"]
-        {
+        for good in [
+            "a@b.co",
+            "Ada.Lovelace+tag@example.org",
+            " ü@münchen.de ",
+            "o'hara@x-y.org",
+            "\u{feff}a@b.co\u{200b}",
+        ] {
             assert!(Address::parse(good).is_ok(), "{good}");
         }
         let long = format!("{}@example.org", "a".repeat(65));
@@ -106,8 +112,7 @@ mod tests {
             "a@b@c.de",
             "a,b@c.de",
             "a\u{200b}@b.co",
-            "\u{feff}a@b.co",
-            "\u{202e}a@b.co",
+            "a\u{202e}b@b.co",
             &long,
         ] {
             assert_eq!(Address::parse(bad), Err(AddressError), "{bad}");
@@ -119,6 +124,7 @@ mod tests {
         let key = |text: &str| Address::parse(text).map(|address| address.key());
         assert_eq!(key("Ada@Example.ORG"), key("ada@example.org"));
         assert_ne!(key("ada@example.org"), key("eda@example.org"));
+        assert_eq!(key("\u{feff}ada@b.co \u{200b}"), key("ada@b.co"));
         assert_eq!(key("ada@MÜNCHEN.de"), key("ada@xn--mnchen-3ya.de"));
         assert_eq!(key("zo\u{e9}@b.co"), key("zoe\u{301}@b.co"), "composed or not");
     }
