@@ -119,8 +119,9 @@ macro_rules! version {
 }
 
 /// All versions of all records. The last of a record is the current one. Add lines; change none.
-pub(crate) static VERSIONS: [Version; 11] = [
+pub(crate) static VERSIONS: [Version; 12] = [
     version!(EventCommand, 1, 1001),
+    version!(EventCommand, 2, 1002),
     version!(EventFact, 1, 2001),
     version!(CommandReply, 1, 3001),
     version!(Event, 1, 4001),

@@ -150,7 +150,8 @@ async fn an_event_that_is_over_is_forgotten() {
     assert_eq!(lines.counters(&canceled), None);
     facts.clock.advance(48 * HOUR_MS);
     let deadline = Timestamp::from_millis(facts.clock.now_ms());
-    let last = facts.ask(Actor::System, ended, CommandKind::Tick { deadline }).unwrap();
+    let last =
+        facts.ask(Actor::System, ended, CommandKind::Tick { deadline, people_max: 500 }).unwrap();
     seen(&lines, &last).await;
     assert_eq!(lines.position(&ended, &user(2)), None);
     assert_eq!(lines.memory(), Default::default());

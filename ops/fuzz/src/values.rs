@@ -137,7 +137,7 @@ pub fn kind(rng: &mut SmallRng) -> CommandKind {
             expires_at: maybe(rng, time),
         },
         9 => CommandKind::Unban { user: user(rng) },
-        10 => CommandKind::Tick { deadline: time(rng) },
+        10 => CommandKind::Tick { deadline: time(rng), people_max: rng.random() },
         11 => CommandKind::CheckIn { user: user(rng) },
         _ => CommandKind::Message {
             to: pick(rng, &Audience::ALL),

@@ -74,6 +74,10 @@ pub enum CommandKind {
     Tick {
         /// The deadline that was seen due.
         deadline: Timestamp,
+        /// Most people that a step of a long effect is about; never more than
+        /// [`STEP_PEOPLE_MAX`](crate::fact::STEP_PEOPLE_MAX).
+        /// A decision reads it here, so that another pace leaves what was decided as it is.
+        people_max: u16,
     },
     /// Let somebody in.
     CheckIn {

@@ -9,7 +9,8 @@ use crate::registration::{Ban, Registration, RegistrationCause, RegistrationStat
 use crate::time::Timestamp;
 
 /// Most people whose registrations one fact changes beyond the one that the command names: a long
-/// effect goes on by ticks, so that other events of the partition wait for one step at most.
+/// effect goes on by ticks, so that other events of the partition wait for one step at most. A tick
+/// may ask for a smaller step.
 pub const STEP_PEOPLE_MAX: usize = 500;
 
 /// The three verdicts on a command.

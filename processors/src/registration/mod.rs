@@ -28,6 +28,9 @@ use cityevents_schemas::message::{
 /// Names this topology in snapshots, groups, logs and metrics.
 pub const NAME: &str = "registration";
 
+/// People of one step of a long effect. Ticks say so: what was decided with other steps stays as it is.
+/// Few, so that what follows the facts of a step is through before a join can wait for it.
+pub const STEP_PEOPLE: u16 = 25;
 /// About how many bytes a closed command takes in a link, without an outcome kept whole.
 const CLOSED_BYTES: usize = 80;
 /// About how many more it takes with a whole event as outcome.
@@ -248,7 +251,7 @@ fn tick(event: EventId, seq: u64, deadline: Timestamp) -> Due {
         digest: 0,
         event,
         actor: Actor::System,
-        kind: CommandKind::Tick { deadline },
+        kind: CommandKind::Tick { deadline, people_max: STEP_PEOPLE },
     };
     let mut value = Vec::with_capacity(96);
     encode_command(&command, &mut value);

@@ -15,7 +15,7 @@ use cityevents_schemas::topic;
 
 use crate::fixture::{OWNER, World, person};
 
-const STEP_EVERY_MS: i64 = 250;
+const STEP_EVERY_MS: i64 = 50;
 /// Milliseconds that pass in a test, one with each step of the worker.
 const STEPS_MAX: usize = 2_000;
 
@@ -38,7 +38,7 @@ fn expired(fact: &Fact) -> usize {
 fn joins_of_others_come_between_the_steps_of_a_cancellation() {
     let world = World::new();
     let (event, other) = (world.event(2_000), world.event(10));
-    world.join(event, 0..1_200);
+    world.join(event, 0..60);
     world.decide();
     world.give(OWNER, Role::User, event, CommandKind::Cancel { reason: None });
     let mut options =
@@ -59,7 +59,7 @@ fn joins_of_others_come_between_the_steps_of_a_cancellation() {
     }
     let facts = facts(&world);
     let steps: Vec<_> = facts.iter().filter(|fact| expired(fact) > 0).collect();
-    assert_eq!(steps.iter().map(|fact| expired(fact)).collect::<Vec<_>>(), [500, 500, 200]);
+    assert_eq!(steps.iter().map(|fact| expired(fact)).collect::<Vec<_>>(), [25, 25, 10]);
     let of_others = facts.iter().filter(|fact| fact.event == other).map(|fact| fact.at);
     let of_others = of_others.collect::<Vec<_>>();
     for pair in steps.windows(2) {

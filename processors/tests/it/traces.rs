@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cityevents_domain::actor::Role;
 use cityevents_domain::command::{Audience, CommandKind};
+use cityevents_processors::registration::STEP_PEOPLE;
 use cityevents_schemas::cloudevents::header;
 use cityevents_schemas::topic;
 use cityevents_trace::{SpanData, TRACE_PARENT, TraceParent, Tracer};
@@ -118,13 +119,15 @@ fn told_to_many(act: TraceParent, kind: CommandKind) -> (Vec<SpanData>, Vec<Trac
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_many_are_told_is_steps_of_the_act_and_the_first_mails_of_each() {
+async fn what_many_are_told_is_steps_of_the_act_and_the_first_mail_of_each() {
     let act = asked(0xab, 1);
     let (to, subject, text) = (Audience::All, "Soon".to_owned(), "Wait.".to_owned());
     // The owner of an event that is called off gets a mail as well, by the fact of the act itself.
-    for (kind, of_owner) in
-        [(CommandKind::Cancel { reason: None }, 1), (CommandKind::Message { to, subject, text }, 0)]
-    {
+    let expired_in = 600_usize.div_ceil(STEP_PEOPLE.into());
+    for (kind, step_count, of_owner) in [
+        (CommandKind::Cancel { reason: None }, expired_in, 1),
+        (CommandKind::Message { to, subject, text }, 2, 0),
+    ] {
         let (spans, heads) = told_to_many(act, kind);
         let of_act: Vec<_> = spans.iter().filter(|span| span.trace_id == act.trace_id).collect();
         let named = |name: &str| -> Vec<&SpanData> {
@@ -138,10 +141,10 @@ async fn what_many_are_told_is_steps_of_the_act_and_the_first_mails_of_each() {
         let decided = named("registration decide")[0].span_id;
         let (acts, mails): (Vec<&SpanData>, Vec<&SpanData>) =
             told.iter().copied().partition(|span| span.parent_id == Some(decided));
-        assert_eq!((acts.len(), steps.len()), (1, 2), "{of_act:?}");
+        assert_eq!((acts.len(), steps.len()), (1, step_count), "{of_act:?}");
         assert!(steps.iter().all(|step| step.parent_id == Some(acts[0].span_id)));
-        assert_eq!(ids(&steps).len(), 2);
-        assert_eq!((mails.len(), sent.len()), (20, 20 + of_owner));
+        assert_eq!(ids(&steps).len(), step_count);
+        assert_eq!((mails.len(), sent.len()), (step_count, step_count + of_owner));
         let parents = |spans: &[&SpanData]| -> BTreeSet<_> {
             spans.iter().filter_map(|span| span.parent_id).collect()
         };
@@ -153,7 +156,7 @@ async fn what_many_are_told_is_steps_of_the_act_and_the_first_mails_of_each() {
         // Whoever has any of the mails finds the act.
         assert_eq!(heads.len(), 600 + of_owner);
         assert!(heads.iter().all(|head| head.trace_id == act.trace_id));
-        assert_eq!(heads.iter().filter(|head| head.is_sampled()).count(), 20 + of_owner);
+        assert_eq!(heads.iter().filter(|head| head.is_sampled()).count(), step_count + of_owner);
     }
     let (spans, heads) = told_to_many(asked(0xab, 0), CommandKind::Cancel { reason: None });
     assert_eq!(spans, []);

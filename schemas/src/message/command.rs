@@ -69,8 +69,9 @@ fn from_command(command: &Command) -> wire::EventCommand<'_> {
         CommandKind::Unban { user } | CommandKind::CheckIn { user } => {
             record.person = Some(person(user, None, None));
         }
-        CommandKind::Tick { deadline } => {
-            record.tick = Some(wire::TickBody { deadline: deadline.as_millis() });
+        CommandKind::Tick { deadline, people_max } => {
+            let (deadline, people_max) = (deadline.as_millis(), i64::from(*people_max));
+            record.tick = Some(wire::TickBody { deadline, people_max });
         }
         CommandKind::Message { to, subject, text } => {
             record.message = Some(wire::MessageBody { to: to.as_str(), subject, text });
@@ -110,8 +111,13 @@ fn to_kind(record: &wire::EventCommand<'_>) -> Result<CommandKind, DecodeError> 
     match record.kind {
         "join" => Ok(CommandKind::Join),
         "leave" => Ok(CommandKind::Leave),
-        "tick" => body("tick", record.tick.as_ref())
-            .map(|tick| CommandKind::Tick { deadline: Timestamp::from_millis(tick.deadline) }),
+        "tick" => {
+            let tick = body("tick", record.tick.as_ref())?;
+            let (field, value) = ("people_max", tick.people_max);
+            let out_of_range = |_| DecodeError::OutOfRange { field, value };
+            let people_max = u16::try_from(value).map_err(out_of_range)?;
+            Ok(CommandKind::Tick { deadline: Timestamp::from_millis(tick.deadline), people_max })
+        }
         "create" => {
             Ok(CommandKind::Create(Box::new(to_fields(body("create", record.create.as_ref())?)?)))
         }

@@ -155,7 +155,7 @@ fn kind() -> impl Strategy<Value = CommandKind> {
             expires_at
         }),
         user().prop_map(|user| Unban { user }),
-        time().prop_map(|deadline| Tick { deadline }),
+        (time(), any::<u16>()).prop_map(|(deadline, people_max)| Tick { deadline, people_max }),
         user().prop_map(|user| CheckIn { user }),
         (select(&Audience::ALL[..]), text(), text()).prop_map(|(to, subject, text)| Message {
             to,

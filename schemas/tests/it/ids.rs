@@ -4,8 +4,9 @@ use cityevents_schemas::{BuiltinIds, Codecs, Record, SchemaIds, Version};
 
 /// Id, record, version, and a fingerprint of the schema. Add lines for new versions; change
 /// none.
-const FROZEN: [(u32, &str, u32, u64); 11] = [
+const FROZEN: [(u32, &str, u32, u64); 12] = [
     (1001, "EventCommand", 1, 0xcd96_9c39_b644_08a6),
+    (1002, "EventCommand", 2, 0x4ee7_d3f6_75ab_184d),
     (2001, "EventFact", 1, 0xc838_5f5f_7f4c_3e62),
     (3001, "CommandReply", 1, 0xea23_0872_9c2a_daac),
     (4001, "Event", 1, 0x4b6c_9a7b_a26e_8bf6),

@@ -1,5 +1,7 @@
 //! What is written reads back, and what has no meaning is a named error.
 
+use cityevents_domain::command::CommandKind;
+use cityevents_domain::time::Timestamp;
 use cityevents_schemas::message::{
     decode_account_change, decode_command, decode_email, decode_engagement, decode_event,
     decode_link, decode_registration, decode_reply, decode_trend, decode_user_signal,
@@ -154,7 +156,7 @@ fn a_tag_without_its_body_is_named() {
 
 #[test]
 fn a_body_of_another_kind_is_left_alone() {
-    let tick = Some(wire::TickBody { deadline: 1 });
+    let tick = Some(wire::TickBody { deadline: 1, people_max: 1 });
     let bytes = framed(Record::EventCommand, &wire::EventCommand { tick, ..command() });
     assert_eq!(decode_command(&bytes).map(|command| command.kind.as_str()), Ok("join"));
 }
@@ -188,6 +190,20 @@ fn numbers_out_of_range_are_named() {
     assert_eq!(error(&wrong), DecodeError::MissingBody { tag: "refused" });
     let wrong = wire::CommandReply { code: Some("bored"), ..reply };
     assert_eq!(error(&wrong).kind(), "unknown_tag");
+}
+
+#[test]
+fn a_tick_for_a_number_of_people_that_is_none_is_named() {
+    let tick = |people_max| {
+        let tick = Some(wire::TickBody { deadline: 1, people_max });
+        let command = wire::EventCommand { kind: "tick", tick, ..command() };
+        decode_command(&framed(Record::EventCommand, &command)).map(|command| command.kind)
+    };
+    let range = |value| DecodeError::OutOfRange { field: "people_max", value };
+    assert_eq!(tick(-1), Err(range(-1)));
+    assert_eq!(tick(65_536), Err(range(65_536)));
+    let deadline = Timestamp::from_millis(1);
+    assert_eq!(tick(50), Ok(CommandKind::Tick { deadline, people_max: 50 }));
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn commands() -> Vec<(&'static str, Command)> {
     let update = |patch, expected_version| {
         command(CommandKind::Update { patch: Box::new(patch), expected_version })
     };
-    let tick = CommandKind::Tick { deadline: at(8) };
+    let tick = CommandKind::Tick { deadline: at(8), people_max: 50 };
     let message = CommandKind::Message {
         to: Audience::Waitlisted,
         subject: "Neue Uhrzeit".into(),

@@ -44,9 +44,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Time for workers to finish what is in flight.
 const STOP_BUDGET: Duration = Duration::from_secs(6);
 
-/// Of 500 people each: 2,000 people a second get a place, or hear that there is none. All at once they
-/// would fill log, tables and mails for seconds, and every other join waited behind them.
-const STEP_EVERY: Duration = Duration::from_millis(250);
+/// Of [`registration::STEP_PEOPLE`] each: 500 people a second get a place, or hear that there is none.
+/// All at once they would fill log, tables and mails for seconds, and every other join waited behind
+/// them.
+const STEP_EVERY: Duration = Duration::from_millis(50);
 
 /// Mails that are refused for good are somebody's closed box, now and then; a hundred in a row are a
 /// server that does not want us.

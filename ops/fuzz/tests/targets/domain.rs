@@ -107,14 +107,14 @@ fn used(mut partition: Partition) -> Partition {
         let patch = Box::new(raised.clone());
         let update = CommandKind::Update { patch, expected_version: None };
         ask(&mut partition, event, Some(owner), update);
-        ask(&mut partition, event, None, CommandKind::Tick { deadline: at });
+        ask(&mut partition, event, None, CommandKind::Tick { deadline: at, people_max: 500 });
         ask(&mut partition, event, Some(owner), CommandKind::Cancel { reason: None });
-        ask(&mut partition, event, None, CommandKind::Tick { deadline: at });
+        ask(&mut partition, event, None, CommandKind::Tick { deadline: at, people_max: 500 });
     }
     let due: Vec<_> = partition.due(at).take(USED_MAX).collect();
     for (event, seq, deadline) in due {
         let id = CommandId::of_tick(&event, seq, deadline.as_millis());
-        let tick = command_of(0, event, None, CommandKind::Tick { deadline });
+        let tick = command_of(0, event, None, CommandKind::Tick { deadline, people_max: 500 });
         give(&mut partition, &Command { id, ..tick }, at);
     }
     partition
@@ -169,7 +169,7 @@ fn partition(rng: &mut SmallRng) -> Partition {
         give(&mut partition, &random(rng, event, who, kind), at);
         let due: Vec<_> = partition.due(at).collect();
         for (event, seq, deadline) in due {
-            let tick = command_of(0, event, None, CommandKind::Tick { deadline });
+            let tick = command_of(0, event, None, CommandKind::Tick { deadline, people_max: 500 });
             let id = CommandId::of_tick(&event, seq, deadline.as_millis());
             give(&mut partition, &Command { id, ..tick }, at);
         }

@@ -50,7 +50,9 @@ impl Partition {
                     removal::ban(state, asked, user, reason, *expires_at)
                 }
                 CommandKind::Unban { user } => removal::unban(state, asked, user),
-                CommandKind::Tick { .. } => tick::tick(state, asked),
+                CommandKind::Tick { people_max, .. } => {
+                    tick::tick(state, asked, usize::from(*people_max))
+                }
                 CommandKind::CheckIn { user } => door::check_in(state, asked, user),
                 CommandKind::Message { to, subject, text } => {
                     door::message(state, asked, *to, subject, text)
@@ -199,13 +201,24 @@ impl<'a> Draft<'a> {
     /// Gives free places to the head of the line, as many as one fact may. `without` stands in the
     /// line and is about to leave it.
     fn promote(&mut self, state: &EventState, event: &Event, without: Option<&UserId>) {
+        self.promote_some(state, event, without, STEP_PEOPLE_MAX);
+    }
+
+    /// Gives at most so many free places to the head of the line.
+    fn promote_some(
+        &mut self,
+        state: &EventState,
+        event: &Event,
+        without: Option<&UserId>,
+        people_max: usize,
+    ) {
         let free = event.fields.capacity.free(self.counters.active) as usize;
         if free == 0 || state.line().is_empty() {
             return;
         }
         let heads = state.line().iter().filter_map(|(_, slot)| state.registrations().at(slot));
         let heads = heads.filter(|entry| without != Some(&entry.user()));
-        for entry in heads.take(free.min(STEP_PEOPLE_MAX)) {
+        for entry in heads.take(free.min(people_max)) {
             self.change(entry, RegistrationStatus::Active, RegistrationCause::Promoted, None);
         }
     }

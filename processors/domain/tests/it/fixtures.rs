@@ -101,6 +101,8 @@ pub struct Stage {
     numbers: u64,
     /// Whether everything is checked after every command, or only what takes constant time.
     pub is_thorough: bool,
+    /// What ticks say of a step.
+    pub people_max: u16,
 }
 
 impl Stage {
@@ -114,6 +116,7 @@ impl Stage {
             now: 0,
             numbers: 0,
             is_thorough: true,
+            people_max: 500,
         };
         let kind = CommandKind::Create(Box::new(fields));
         let command =
@@ -200,7 +203,7 @@ impl Stage {
             digest: 0,
             event,
             actor: Actor::System,
-            kind: CommandKind::Tick { deadline },
+            kind: CommandKind::Tick { deadline, people_max: self.people_max },
         };
         Some(self.give(&command))
     }
@@ -208,7 +211,8 @@ impl Stage {
     /// A tick, due or not.
     pub fn tick(&mut self) -> Verdict {
         let deadline = time(self.now);
-        let command = self.command(Actor::System, CommandKind::Tick { deadline });
+        let kind = CommandKind::Tick { deadline, people_max: self.people_max };
+        let command = self.command(Actor::System, kind);
         self.give(&command)
     }
 

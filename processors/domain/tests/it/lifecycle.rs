@@ -161,7 +161,8 @@ fn the_platform_gives_ticks_and_nothing_else() {
     }
     for role in Role::ALL {
         let actor = Actor::Person { user: user(OWNER), role };
-        let command = stage.command(actor, CommandKind::Tick { deadline: time(0) });
+        let command =
+            stage.command(actor, CommandKind::Tick { deadline: time(0), people_max: 500 });
         assert_eq!(stage.give(&command), Verdict::Refused(Refusal::Forbidden));
     }
 }

@@ -200,7 +200,8 @@ impl Run {
         let due: Vec<_> = self.partition.due(now).collect();
         let (event, seq, deadline) = *self.chance.pick(&due);
         let id = CommandId::of_tick(&event, seq, deadline.as_millis());
-        let kind = CommandKind::Tick { deadline };
+        let people_max = self.step_people();
+        let kind = CommandKind::Tick { deadline, people_max };
         Command { id, digest: 0, event, actor: Actor::System, kind }
     }
 
@@ -255,7 +256,7 @@ impl Run {
                 subject: if self.chance.one_in(4) { String::new() } else { "hello".into() },
                 text: "there".into(),
             },
-            80..84 => CommandKind::Tick { deadline: soon },
+            80..84 => CommandKind::Tick { deadline: soon, people_max: self.step_people() },
             84 => CommandKind::Publish,
             _ => CommandKind::Update {
                 patch: Box::new(self.patch()),
@@ -310,6 +311,10 @@ impl Run {
             _ => Role::User,
         };
         Actor::Person { user: user(number), role }
+    }
+
+    fn step_people(&mut self) -> u16 {
+        *self.chance.pick(&[0, 1, 50, 499, 500, u16::MAX])
     }
 
     /// Mostly ahead, sometimes behind.

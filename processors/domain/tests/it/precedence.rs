@@ -83,7 +83,7 @@ const ROWS: [Row; 21] = [
     ("the owner gives a tick to a canceled event", Refusal::Forbidden, || {
         let mut stage = hostile(|_| ());
         stage.accept(OWNER, cancel());
-        stage.ask(OWNER, CommandKind::Tick { deadline: time(0) })
+        stage.ask(OWNER, CommandKind::Tick { deadline: time(0), people_max: 500 })
     }),
     ("an outcast joins a canceled event whose end has passed", Refusal::EventCanceled, || {
         let mut stage = hostile(|fields| fields.opens_at = Some(time(2 * DAY)));

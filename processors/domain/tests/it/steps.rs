@@ -193,6 +193,22 @@ fn a_canceled_event_of_a_hundred_thousand_expires_them_all_in_steps() {
 }
 
 #[test]
+fn a_tick_says_how_many_people_its_step_is_about_up_to_five_hundred() {
+    let mut stage = line_of(1_300);
+    stage.accept(OWNER, capacity(0));
+    let mut promoted_by = |people_max| {
+        stage.people_max = people_max;
+        promoted(&ticked(&mut stage)).len()
+    };
+    assert_eq!([50, 0, 1].map(&mut promoted_by), [50, 1, 1]);
+    assert_eq!(promoted_by(u16::MAX), 500);
+    stage.people_max = 50;
+    stage.accept(OWNER, cancel());
+    assert_eq!(people(&ticked(&mut stage), RegistrationCause::EventCanceled), users(0..50));
+    assert_eq!(people(&ticked(&mut stage), RegistrationCause::EventCanceled), users(50..100));
+}
+
+#[test]
 fn canceling_in_the_middle_of_a_raise_expires_both_who_moved_up_and_who_waits() {
     let mut stage = line_of(1_200);
     stage.accept(OWNER, capacity(0));

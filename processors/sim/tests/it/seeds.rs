@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
+use cityevents_processors::registration::STEP_PEOPLE;
 use cityevents_sim::{Run, Tally, run};
 
 /// Seeds in a run of the tests; `cityevents-sim --seeds 10000` runs many more.
@@ -67,6 +68,6 @@ fn every_kind_of_trouble_happens() {
         assert!(count > 100, "only {count} {name} in {SEEDS} seeds");
     }
     assert!(tally.seen.undecodable > 0, "nothing that cannot be read came");
-    assert!(tally.seen.largest_fact >= 500, "no effect was longer than a step");
+    assert!(tally.seen.largest_fact >= STEP_PEOPLE.into(), "no effect was longer than a step");
     assert!(tally.seen.facts > tally.seen.links / 4, "mostly refusals");
 }

@@ -79,7 +79,11 @@ impl Making<'_> {
 
     /// Free places go to the head of the line, five hundred in one fact.
     pub(super) fn promote(&mut self) {
-        for _ in 0..500 {
+        self.promote_some(500);
+    }
+
+    pub(super) fn promote_some(&mut self, people_max: usize) {
+        for _ in 0..people_max {
             if self.plain.line.is_empty() || self.plain.free_places() == 0 {
                 return;
             }

@@ -191,7 +191,7 @@ pub(super) fn rule(
                 false => Err(No::Unchanged(Outcome::Done { at })),
             }
         }
-        CommandKind::Tick { .. } => tick(making),
+        CommandKind::Tick { people_max, .. } => tick(making, (*people_max).clamp(1, 500).into()),
         CommandKind::CheckIn { user } => {
             if status != EventStatus::Published {
                 return Err(Refusal::EventNotPublished.into());
@@ -221,7 +221,7 @@ pub(super) fn rule(
     }
 }
 
-fn tick(making: &mut Making<'_>) -> Result<Answer, No> {
+fn tick(making: &mut Making<'_>, people_max: usize) -> Result<Answer, No> {
     let at = making.at;
     let event = &making.plain.event;
     if event.status == EventStatus::Published && event.fields.end_time <= at {
@@ -230,8 +230,11 @@ fn tick(making: &mut Making<'_>) -> Result<Answer, No> {
     }
     if making.plain.has_work() && event.status == EventStatus::Canceled {
         let people = making.plain.people.iter().map(|(row, _)| row);
-        let living: Vec<UserId> =
-            people.filter(|row| row.status.is_living()).map(|row| row.user).take(500).collect();
+        let living: Vec<UserId> = people
+            .filter(|row| row.status.is_living())
+            .map(|row| row.user)
+            .take(people_max)
+            .collect();
         let waited: Vec<_> = living.iter().map(|user| making.plain.position(*user)).collect();
         for (user, position) in living.into_iter().zip(waited) {
             making.set(user, Cause::EventCanceled, Status::Expired);
@@ -240,7 +243,7 @@ fn tick(making: &mut Making<'_>) -> Result<Answer, No> {
         return Ok(Answer::Done);
     }
     if making.plain.has_work() {
-        making.promote();
+        making.promote_some(people_max);
         return Ok(Answer::Done);
     }
     let mut expired: Vec<(Timestamp, UserId)> = making
@@ -250,7 +253,7 @@ fn tick(making: &mut Making<'_>) -> Result<Answer, No> {
         .filter_map(|ban| Some((ban.expires_at.filter(|expiry| *expiry <= at)?, ban.user)))
         .collect();
     expired.sort_unstable();
-    for (_, user) in expired.iter().take(500) {
+    for (_, user) in expired.iter().take(people_max) {
         making.lift_ban(*user);
         let is_out = making
             .plain
