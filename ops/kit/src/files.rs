@@ -24,11 +24,21 @@ pub fn replace_private(path: &Path, content: &[u8]) -> io::Result<()> {
 /// Creates a file unless it exists. Of several processes that try at once, one wins and the others
 /// get `false`; nobody ever sees half a file.
 pub fn create_private(path: &Path, content: &[u8]) -> io::Result<bool> {
+    let created = create_private_unsynced(path, content)?;
+    if created {
+        sync_parent(path)?;
+    }
+    Ok(created)
+}
+
+/// Like [`create_private`], and the name may be lost with the power until [`sync_dir`] was called for
+/// the folder: once for many files.
+pub fn create_private_unsynced(path: &Path, content: &[u8]) -> io::Result<bool> {
     let temporary = write_temporary(path, content)?;
     let linked = fs::hard_link(&temporary, path);
     fs::remove_file(&temporary)?;
     match linked {
-        Ok(()) => sync_parent(path).map(|()| true),
+        Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error),
     }
@@ -62,10 +72,15 @@ fn write_temporary(path: &Path, content: &[u8]) -> io::Result<PathBuf> {
     Ok(temporary)
 }
 
+/// Makes the names in a folder durable.
+pub fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
 fn sync_parent(path: &Path) -> io::Result<()> {
     match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
-        _ => File::open(".")?.sync_all(),
+        Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
+        _ => sync_dir(Path::new(".")),
     }
 }
 

@@ -11,8 +11,9 @@ use super::gate::{Gate, Permit, Urgency};
 
 /// Destinations remembered before those that nobody waits for are forgotten.
 const DESTINATIONS_MAX: usize = 10_000;
-/// What is made up for of a moment that was missed: clocks of tasks are coarse.
-const MADE_UP_MAX: Duration = Duration::from_millis(10);
+/// What is made up for of a pause. So many go at the same time then, and share waits for the disk; and
+/// clocks of tasks are coarse.
+const MADE_UP_MAX: Duration = Duration::from_millis(50);
 
 /// Limits of a process. Cheap to clone; all clones are the same.
 #[derive(Clone)]

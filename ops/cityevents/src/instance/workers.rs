@@ -6,6 +6,7 @@ use std::time::Duration;
 use cityevents_api::ProjectionProgress;
 use cityevents_api::identity::Addressees;
 use cityevents_kit::breaker::{Breaker, BreakerMetrics, BreakerOptions};
+use cityevents_kit::config::MailBackend;
 use cityevents_kit::seal::{CursorSealer, InstanceSecret};
 use cityevents_kit::telemetry::MetricsRegistry;
 use cityevents_kit::{Component, Config, Lifecycle, Stage, priority};
@@ -237,6 +238,11 @@ impl Workers<'_> {
         // A folder is locked: whoever else had it, under whatever name, is gone.
         let holder = if config.is_cluster() { self.member } else { "the folder" };
         let mail = &config.mail;
+        let to_each = match mail.backend {
+            MailBackend::Smtp => mail.at_once_per_destination,
+            // Whoever they are for, they end up in the same place.
+            MailBackend::Folder => mail.at_once,
+        };
         let site = config.public_url().trim_end_matches('/').to_owned();
         let threads = MailThreads::start()?;
         let entered = threads.handle().enter();
@@ -246,7 +252,7 @@ impl Workers<'_> {
             writer: mails::writer(config)?,
             transport: mails::transport(config)?,
             ledger: Ledger::start(views.records.clone(), clock.clone(), holder)?,
-            pace: Pace::new(mail.at_once, mail.at_once_per_destination, mail.per_second),
+            pace: Pace::new(mail.at_once, to_each, mail.per_second),
             breaker,
             deferrals: Deferrals::default(),
             clock: clock.clone(),

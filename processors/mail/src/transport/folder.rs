@@ -1,10 +1,13 @@
 //! Mails into a folder, a file each: for a laptop, and for whoever hands them on with a program of
 //! their own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cityevents_kit::files;
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 
 use super::{DeliveryError, FailureClass, Transport};
 use crate::Mail;
@@ -13,17 +16,43 @@ use crate::Mail;
 #[derive(Debug, Clone)]
 pub struct FolderTransport {
     dir: PathBuf,
+    names: Arc<Names>,
+}
+
+/// Makes names in the folder durable, those that were put there meanwhile together.
+#[derive(Debug, Default)]
+struct Names {
+    put: AtomicU64,
+    /// So many of them are durable. Held while the others become so.
+    durable: Mutex<u64>,
+}
+
+impl Names {
+    /// To be called when a name is there; then it is durable.
+    fn settle(&self, dir: &Path) -> std::io::Result<()> {
+        let mine = self.put.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut durable = self.durable.lock();
+        if *durable < mine {
+            let put = self.put.load(Ordering::SeqCst);
+            files::sync_dir(dir)?;
+            *durable = put;
+        }
+        Ok(())
+    }
 }
 
 impl FolderTransport {
     /// A folder; it is made when the first mail comes.
-    pub const fn new(dir: PathBuf) -> Self {
-        Self { dir }
+    pub fn new(dir: PathBuf) -> Self {
+        Self { dir, names: Arc::default() }
     }
 
     fn put(&self, mail: &Mail) -> std::io::Result<()> {
         files::create_private_dir(&self.dir)?;
-        files::create_private(&self.dir.join(format!("{}.eml", mail.id)), &mail.message).map(drop)
+        let file = self.dir.join(format!("{}.eml", mail.id));
+        files::create_private_unsynced(&file, &mail.message)?;
+        // Also of one that was there: whoever put it there may still be about this.
+        self.names.settle(&self.dir)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Mails in a folder, and who may use one.
 
-use cityevents_mail::{CaptureTransport, FailureClass, FolderTransport, Transport as _, transport};
+use cityevents_mail::{
+    CaptureTransport, FailureClass, FolderTransport, Mail, MailId, Transport as _, transport,
+};
 
 use super::support::{any_mail, config};
 
@@ -16,6 +18,20 @@ async fn a_mail_is_put_into_its_folder_once() {
     assert_eq!(files.len(), 1);
     let read = std::fs::read(folder.path().join(format!("mails/{}.eml", mail.id))).unwrap();
     assert_eq!(read, mail.message);
+}
+
+#[tokio::test]
+async fn mails_that_are_put_at_the_same_time_are_all_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let mails = FolderTransport::new(folder.path().to_owned());
+    let put = (0..64_u8).map(|number| {
+        let (mails, id) = (mails.clone(), MailId::from_bytes([number; 16]));
+        tokio::spawn(async move { mails.deliver(&Mail { id, ..any_mail() }).await })
+    });
+    for put in put.collect::<Vec<_>>() {
+        put.await.unwrap().unwrap();
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 64);
 }
 
 #[tokio::test]
