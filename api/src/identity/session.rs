@@ -181,9 +181,13 @@ impl Identity {
             expires_at_ms: now_ms + IDLE_MS,
             device,
         };
-        // The place first: a session that no list shows could not be revoked with the others.
-        store.add_place(place_of(account, now_ms, &id)).await?;
-        if store.insert(key_of(&id), &session).await? {
+        // Nobody has its token before both are there: a session that no list shows could not be
+        // revoked with the others.
+        let ((), is_made) = tokio::try_join!(
+            store.add_place(place_of(account, now_ms, &id)),
+            store.insert(key_of(&id), &session),
+        )?;
+        if is_made {
             Ok((session, token))
         } else {
             Err(IdentityError::Contended { kind: Session::KIND })
@@ -355,7 +359,7 @@ impl Identity {
         };
         match store.read::<Session>(key_of(&id)).await? {
             Some(read) if read.value.account == *account => return Ok(Some(read.value)),
-            // Not there yet: the place comes before the session.
+            // Not there yet: the place may come before the session.
             _ if is_young(&position) => {}
             // Its time has passed; the list is tidied by who reads it.
             _ => store.remove_place(Place { list: list_of(account), position }).await?,

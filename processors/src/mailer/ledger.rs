@@ -370,10 +370,7 @@ async fn gather(records: Arc<dyn Records>, mut waiting: mpsc::Receiver<Job>) {
     while waiting.recv_many(&mut jobs, BATCH_MAX).await > 0 {
         let (changes, made): (Vec<_>, Vec<_>) =
             jobs.drain(..).map(|job| (job.change, job.made)).unzip();
-        let records = Arc::clone(&records);
-        // The embedded tables wait for the disk on the thread that asks.
-        let change = move || futures::executor::block_on(records.change_all(changes));
-        let Ok(answers) = tokio::task::spawn_blocking(change).await else { continue };
+        let answers = records.change_all(changes).await;
         for (made, answer) in made.into_iter().zip(answers) {
             // Who asked may have been let go.
             let _gone = made.send(answer);

@@ -117,7 +117,7 @@ async fn another_process_takes_over_what_was_not_renewed_for_the_time_of_a_claim
     assert_eq!((entry.state, entry.doubts, &*entry.by.member), (State::Sent, 1, "b"));
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_renewal_that_was_let_go_of_does_not_lose_the_outcome() {
     let (views, clock) = (Views::memory(), ManualClock::new(1_000));
     let ledger = ledger(&views, &clock, "a");

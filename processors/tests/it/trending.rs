@@ -176,7 +176,13 @@ fn what_was_published_of_events_that_are_no_more_is_taken_back() {
         }
     }
     advance(&mut state, &mut readers, world.now());
-    assert!(readers.ranked().count() > 3);
+    // As chance has it, hardly anything may be talked about at that moment.
+    while readers.ranked().count() <= 3 {
+        for op in world.go_on(&mut random) {
+            fold(&mut state, &op);
+        }
+        advance(&mut state, &mut readers, world.now());
+    }
     // The state is lost, and the log with it.
     let mut empty = Trending::with_slots(200);
     readers.ranked().for_each(|trend| empty.adopt(trend));

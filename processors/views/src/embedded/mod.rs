@@ -117,7 +117,7 @@ impl EmbeddedViews {
         })?;
         let person_keys = KeyFiles::new(folder.keys());
         create_dir(&folder.records())?;
-        let records = without_panic(dir, || RecordTree::open(&folder.records()))?;
+        let records = without_panic(dir, || RecordTree::open(&folder.records(), folder.dir()))?;
         tracing::info!(views.folder = %dir.display(), "opened the tables");
         let writing = Mutex::new(());
         Ok(Self { database, rows, writing, horizon_ms, person_keys, records, folder })
