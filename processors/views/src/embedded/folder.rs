@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use cityevents_kit::files;
+
 use crate::error::ViewsError;
 
 const LOCK: &str = "LOCK";
@@ -155,7 +157,7 @@ pub(super) fn replace(file: &Path, aside: &Path, content: &[u8]) -> Result<(), V
 
 /// Makes the names in a folder durable.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), ViewsError> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(file_error("sync", dir))
+    files::sync_dir(dir).map_err(file_error("sync", dir))
 }
 
 fn lock(dir: &Path) -> Result<File, ViewsError> {

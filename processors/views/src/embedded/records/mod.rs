@@ -49,7 +49,7 @@ impl RecordTree {
     }
 
     fn read(&self, key: &RecordKey) -> Result<Result<Option<Record>, ViewsError>, fjall::Error> {
-        Ok(self.tree.get(record_key(key))?.map(|bytes| decode(&bytes)).transpose())
+        stored(&self.tree, &record_key(key))
     }
 
     fn places(&self, query: &PlacesQuery) -> Result<Vec<Vec<u8>>, fjall::Error> {
@@ -70,6 +70,11 @@ impl RecordTree {
             range.take(limit).map(|entry| Ok(position(&entry.key()?))).collect()
         }
     }
+}
+
+/// The record of a key of the tree.
+fn stored(tree: &Keyspace, key: &[u8]) -> Result<Result<Option<Record>, ViewsError>, fjall::Error> {
+    Ok(tree.get(key)?.map(|bytes| decode(&bytes)).transpose())
 }
 
 fn record_key(key: &RecordKey) -> Vec<u8> {

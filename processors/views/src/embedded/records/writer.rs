@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use fjall::{Database, Keyspace, PersistMode};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{decode, encode, expiry_key, record_key};
+use super::{decode, encode, expiry_key, record_key, stored};
 use crate::embedded::engine_error;
 use crate::error::ViewsError;
 use crate::records::{Change, Record};
@@ -32,16 +32,16 @@ pub(super) struct Writer {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What a caller asks for.
-enum Write {
-    /// Changes by compare and set, one after the other.
-    Changes { changes: Vec<Change>, answer: oneshot::Sender<Answer<Vec<Changed>>> },
+/// What a caller asks for, and where they wait for the answer.
+type Write = (Work, oneshot::Sender<Result<Vec<Changed>, ViewsError>>);
+
+enum Work {
+    /// By compare and set, one after the other.
+    Changes(Vec<Change>),
     /// A place in a list, there or not.
-    Place { key: Vec<u8>, is_there: bool, answer: oneshot::Sender<Answer<()>> },
+    Place { key: Vec<u8>, is_there: bool },
 }
 
-/// What became of all that a caller asked for.
-type Answer<T> = Result<T, ViewsError>;
 /// What became of one change: whether the record was as expected, or why nobody can tell.
 type Changed = Result<bool, ViewsError>;
 
@@ -63,22 +63,19 @@ impl Writer {
     /// Makes changes; they are on the disk when the answer is there. Whoever stops waiting does not
     /// stop them.
     pub(super) async fn change(&self, changes: Vec<Change>) -> Result<Vec<Changed>, ViewsError> {
-        self.ask(|answer| Write::Changes { changes, answer }).await
+        self.ask(Work::Changes(changes)).await
     }
 
     /// Puts a place into a list, or takes it away.
     pub(super) async fn put_place(&self, key: Vec<u8>, is_there: bool) -> Result<(), ViewsError> {
-        self.ask(|answer| Write::Place { key, is_there, answer }).await
+        self.ask(Work::Place { key, is_there }).await.map(drop)
     }
 
-    async fn ask<T>(
-        &self,
-        write: impl FnOnce(oneshot::Sender<Answer<T>>) -> Write,
-    ) -> Result<T, ViewsError> {
+    async fn ask(&self, work: Work) -> Result<Vec<Changed>, ViewsError> {
         let ended = || ViewsError::unavailable("the thread that writes records has ended");
         let writes = self.writes.as_ref().ok_or_else(ended)?;
         let (answer, answered) = oneshot::channel();
-        writes.send(write(answer)).await.map_err(|_| ended())?;
+        writes.send((work, answer)).await.map_err(|_| ended())?;
         answered.await.map_err(|_| ended())?
     }
 }
@@ -113,63 +110,32 @@ impl Target {
         }
     }
 
-    /// One round, and its answers.
+    /// One round, and its answers, which nobody may be waiting for any more.
     fn write(&self, writes: Vec<Write>) {
-        let mut round = Round { tree: &self.tree, written: HashMap::new() };
-        let mut made = Vec::with_capacity(writes.len());
-        let mut failed = None;
-        for write in writes {
-            made.push(match write {
-                Write::Changes { changes, answer } => {
-                    let changed = match &failed {
-                        None => changes.into_iter().map(|change| round.change(change)).collect(),
-                        Some(_) => Ok(Vec::new()),
-                    };
-                    let changed = changed.unwrap_or_else(|error| {
-                        failed = Some(error);
-                        Vec::new()
-                    });
-                    Made::Changes { changed, answer }
+        let (works, answers): (Vec<_>, Vec<_>) = writes.into_iter().unzip();
+        match self.make(works) {
+            Ok(made) => {
+                for (answer, changed) in answers.into_iter().zip(made) {
+                    let _gone = answer.send(Ok(changed));
                 }
-                Write::Place { key, is_there, answer } => {
-                    round.written.insert(key, is_there.then(Vec::new));
-                    Made::Place { answer }
+            }
+            Err(source) => {
+                let error = engine_error(&self.views, source);
+                tracing::error!(%error, "records: {error}");
+                for answer in answers {
+                    let _gone = answer.send(Err(same(&error)));
                 }
-            });
-        }
-        let callers = made.len();
-        let committed = match failed {
-            None => round.commit(&self.database, callers * EXPIRED_TAKEN_MAX),
-            Some(error) => Err(error),
-        };
-        let error = committed.err().map(|source| engine_error(&self.views, source));
-        if let Some(error) = &error {
-            tracing::error!(%error, "records: {error}");
-        }
-        for one in made {
-            one.answer(error.as_ref());
+            }
         }
     }
-}
 
-/// What was done for a caller, who is told when it is on the disk.
-enum Made {
-    Changes { changed: Vec<Changed>, answer: oneshot::Sender<Answer<Vec<Changed>>> },
-    Place { answer: oneshot::Sender<Answer<()>> },
-}
-
-impl Made {
-    /// Who asked may have been let go.
-    fn answer(self, error: Option<&ViewsError>) {
-        let error = error.map(same);
-        match self {
-            Self::Changes { changed, answer } => {
-                let _gone = answer.send(error.map_or(Ok(changed), Err));
-            }
-            Self::Place { answer } => {
-                let _gone = answer.send(error.map_or(Ok(()), Err));
-            }
-        }
+    /// What became of each, when all is on the disk.
+    fn make(&self, works: Vec<Work>) -> Result<Vec<Vec<Changed>>, fjall::Error> {
+        let expired_max = works.len() * EXPIRED_TAKEN_MAX;
+        let mut round = Round { tree: &self.tree, written: HashMap::new() };
+        let made = works.into_iter().map(|work| round.make(work)).collect::<Result<_, _>>()?;
+        round.commit(&self.database, expired_max)?;
+        Ok(made)
     }
 }
 
@@ -189,6 +155,18 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
+    fn make(&mut self, work: Work) -> Result<Vec<Changed>, fjall::Error> {
+        match work {
+            Work::Changes(changes) => {
+                changes.into_iter().map(|change| self.change(change)).collect()
+            }
+            Work::Place { key, is_there } => {
+                self.written.insert(key, is_there.then(Vec::new));
+                Ok(Vec::new())
+            }
+        }
+    }
+
     fn change(&mut self, change: Change) -> Result<Changed, fjall::Error> {
         let key = record_key(&change.key);
         let present = match self.record(&key)? {
@@ -210,10 +188,10 @@ impl Round<'_> {
     }
 
     fn record(&self, key: &[u8]) -> Result<Result<Option<Record>, ViewsError>, fjall::Error> {
-        Ok(match self.written.get(key) {
-            Some(written) => written.as_deref().map(decode).transpose(),
-            None => self.tree.get(key)?.map(|bytes| decode(&bytes)).transpose(),
-        })
+        match self.written.get(key) {
+            Some(written) => Ok(written.as_deref().map(decode).transpose()),
+            None => stored(self.tree, key),
+        }
     }
 
     /// Takes some of what expired long ago away, but not what was changed.
